@@ -1,0 +1,171 @@
+"""The article's DCGAN: a generator, a discriminator, and the two trained against each other.
+
+Names, shapes, collections and end points are those of the article's graph under TensorFlow 1.15 (``reference/``).
+What is added here is ``global_step``, and, in the train op, its count and the moving averages of batch normalisation.
+"""
+
+import tensorflow.compat.v1 as tf
+
+from ops import batch_normalization, conv2d, conv2d_transpose, dense, leaky_relu
+
+
+class Generator:
+    """Draws images from latents: a dense layer, then a transposed convolution per depth, each doubling the size.
+
+    Attributes:
+      variables: its trainable variables, once it was called.
+    """
+
+    def __init__(self, depths=(1024, 512, 256, 128), s_size=4):
+        """Takes the channels of each hidden layer and the height and width of the first."""
+        self.depths = [*depths, 3]
+        self.s_size = s_size
+        self.reuse = False
+
+    def __call__(self, inputs, training=False):
+        """Returns float32 images [n, size, size, 3] in [-1, 1], size = s_size * 2 ** len(depths).
+
+        Args:
+          inputs: latents, float32 [n, z_dim] in [-1, 1].
+          training: whether batch normalisation takes the statistics of these n images or the moving averages.
+        """
+        outputs = tf.convert_to_tensor(inputs)
+        with tf.variable_scope('g', reuse=self.reuse):
+            with tf.variable_scope('reshape'):
+                outputs = dense(outputs, self.depths[0] * self.s_size * self.s_size)
+                outputs = tf.reshape(outputs, [-1, self.s_size, self.s_size, self.depths[0]])
+                outputs = tf.nn.relu(batch_normalization(outputs, training=training), name='outputs')
+            for layer, depth in enumerate(self.depths[1:-1], start=1):
+                with tf.variable_scope(f'deconv{layer}'):
+                    outputs = conv2d_transpose(outputs, depth, [5, 5], strides=(2, 2), padding='SAME')
+                    outputs = tf.nn.relu(batch_normalization(outputs, training=training), name='outputs')
+            with tf.variable_scope(f'deconv{len(self.depths) - 1}'):
+                outputs = conv2d_transpose(outputs, self.depths[-1], [5, 5], strides=(2, 2), padding='SAME')
+            with tf.variable_scope('tanh'):
+                outputs = tf.tanh(outputs, name='outputs')
+        self.reuse = True
+        self.variables = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope='g/')
+        return outputs
+
+
+class Discriminator:
+    """Tells real images (class 1) from generated ones (class 0): a convolution per depth, then a dense layer.
+
+    Attributes:
+      variables: its trainable variables, once it was called.
+    """
+
+    def __init__(self, depths=(64, 128, 256, 512)):
+        """Takes the channels of each layer."""
+        self.depths = list(depths)
+        self.reuse = False
+
+    def __call__(self, inputs, training=False, name=''):
+        """Returns the logits of the two classes, float32 [n, 2].
+
+        Args:
+          inputs: images, float32 [n, height, width, 3] in [-1, 1], all but n known.
+          training: whether batch normalisation takes the statistics of these n images or the moving averages.
+          name: tells apart, in the names of the ops, the calls of one discriminator.
+        """
+        outputs = tf.convert_to_tensor(inputs)
+        with tf.name_scope('d' + name), tf.variable_scope('d', reuse=self.reuse):
+            for layer, depth in enumerate(self.depths, start=1):
+                with tf.variable_scope(f'conv{layer}'):
+                    outputs = conv2d(outputs, depth, [5, 5], strides=(2, 2), padding='SAME')
+                    outputs = leaky_relu(batch_normalization(outputs, training=training), name='outputs')
+            with tf.variable_scope('classify'):
+                outputs = tf.reshape(outputs, [-1, outputs.shape[1:].num_elements()])
+                outputs = dense(outputs, 2, name='outputs')
+        self.reuse = True
+        self.variables = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope='d/')
+        return outputs
+
+
+class DCGAN:
+    """The two networks, their losses and the op that trains both.
+
+    Attributes:
+      g, d: the generator and the discriminator.
+      z: the latents of a step, float32 [batch_size, z_dim], uniform in [-1, 1): a function of the seed and of
+        ``global_step``, so that any step can be repeated.
+    """
+
+    def __init__(self, batch_size=128, s_size=4, z_dim=100,
+                 g_depths=(1024, 512, 256, 128), d_depths=(64, 128, 256, 512), seed=0):
+        self.batch_size = batch_size
+        self.s_size = s_size
+        self.z_dim = z_dim
+        self.g = Generator(depths=g_depths, s_size=s_size)
+        self.d = Discriminator(depths=d_depths)
+        self.z = tf.random.stateless_uniform([batch_size, z_dim], [seed, tf.train.get_or_create_global_step()],
+                                             minval=-1.0, maxval=1.0)
+
+    def loss(self, traindata):
+        """Builds both networks and their losses, also gathered in the collections ``g_losses`` and ``d_losses``.
+
+        Args:
+          traindata: real images, float32 [n, size, size, 3] in [-1, 1].
+
+        Returns:
+          {self.g: scalar, self.d: scalar}, in nats: the cross entropy of "real" for the generated images, and that of
+          "real" for the real plus that of "generated" for the generated ones.
+        """
+        earlier = len(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
+        generated = self.g(self.z, training=True)
+        g_outputs = self.d(generated, training=True, name='g')
+        # Both passes move the discriminator's averages: without an order the sum would differ from run to run.
+        with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)[earlier:]):
+            t_outputs = self.d(traindata, training=True, name='t')
+        self.updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)[earlier:]
+
+        tf.add_to_collection('g_losses', _cross_entropy(g_outputs, label=1))
+        tf.add_to_collection('d_losses', _cross_entropy(t_outputs, label=1))
+        tf.add_to_collection('d_losses', _cross_entropy(g_outputs, label=0))
+        return {
+            self.g: tf.add_n(tf.get_collection('g_losses'), name='total_g_loss'),
+            self.d: tf.add_n(tf.get_collection('d_losses'), name='total_d_loss'),
+        }
+
+    def train(self, losses, learning_rate=0.0002, beta1=0.5):
+        """Returns the no-op ``train``: one Adam step of both networks, counted in ``global_step``.
+
+        Args:
+          losses: what ``loss`` returned.
+          learning_rate, beta1: of both optimisers.
+        """
+        g_opt = tf.train.AdamOptimizer(learning_rate=learning_rate, beta1=beta1)
+        d_opt = tf.train.AdamOptimizer(learning_rate=learning_rate, beta1=beta1)
+        g_opt_op = g_opt.minimize(losses[self.g], var_list=self.g.variables)
+        d_opt_op = d_opt.minimize(losses[self.d], var_list=self.d.variables)
+        with tf.control_dependencies([g_opt_op, d_opt_op, *self.updates]):
+            count = tf.assign_add(tf.train.get_global_step(), 1)
+        with tf.control_dependencies([count]):
+            return tf.no_op(name='train')
+
+    def sample_images(self, row=8, col=8, inputs=None):
+        """Draws a grid of images, batch normalisation taking, as in the article, the statistics of this very batch.
+
+        Args:
+          row, col: images down and across.
+          inputs: latents, float32 [n, z_dim] in [-1, 1], at least row * col; None is ``self.z``.
+
+        Returns:
+          String scalar, a PNG of row * size by col * size pixels.
+
+        Raises:
+          ValueError: there are fewer latents than places in the grid.
+        """
+        inputs = self.z if inputs is None else tf.convert_to_tensor(inputs)
+        if inputs.shape[0] is not None and inputs.shape[0] < row * col:
+            raise ValueError(f'a grid of {row} x {col} images needs {row * col} latents, not {inputs.shape[0]}')
+        images = self.g(inputs, training=True)
+        images = tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
+        images = tf.unstack(images[:row * col], num=row * col)
+        rows = [tf.concat(images[col * i:col * (i + 1)], axis=1) for i in range(row)]
+        return tf.image.encode_png(tf.concat(rows, axis=0))
+
+
+def _cross_entropy(logits, label):
+    labels = tf.fill(tf.shape(logits)[:1], tf.constant(label, tf.int64))
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))

@@ -1,0 +1,145 @@
+"""The layers of the article, on today's TensorFlow.
+
+``tf.layers`` left TensorFlow with Keras 3. The functions here have its names, argument names, defaults, initialisers
+and variable names as of TensorFlow 1.15, so a checkpoint that TensorFlow 1 wrote restores by name. Of its arguments
+they take those that concern a plain network; the others stay at their defaults.
+
+This module is also the one place that puts TensorFlow into graph mode with resource variables. The article's reference
+variables are updated in place by one optimiser while the other still reads them, and make every run a different one.
+"""
+
+import tensorflow.compat.v1 as tf
+
+tf.disable_eager_execution()
+tf.enable_resource_variables()
+
+
+def dense(inputs, units, activation=None, use_bias=True, *, kernel_initializer=None,
+          bias_initializer=tf.zeros_initializer(), name=None):
+    """A fully connected layer, ``tf.layers.dense`` of TensorFlow 1.15.
+
+    Args:
+      inputs: float [n, features], features known.
+      units: length of the output.
+      activation: function of the output, or None for a linear layer.
+      use_bias: whether to add a bias.
+      kernel_initializer: of [features, units]; None is the variable scope's, which is Glorot uniform.
+      bias_initializer: of [units].
+      name: the variable scope; None is 'dense', made unique.
+
+    Returns:
+      Float [n, units].
+    """
+    with tf.variable_scope(name, default_name='dense'):
+        kernel = tf.get_variable('kernel', [inputs.shape[-1], units], inputs.dtype, kernel_initializer)
+        outputs = tf.matmul(inputs, kernel)
+        return _finish(outputs, units, activation, use_bias, bias_initializer)
+
+
+def conv2d(inputs, filters, kernel_size, strides=(1, 1), padding='valid', *, activation=None, use_bias=True,
+           kernel_initializer=None, bias_initializer=tf.zeros_initializer(), name=None):
+    """A convolution, ``tf.layers.conv2d`` of TensorFlow 1.15.
+
+    Args:
+      inputs: float [n, height, width, channels], channels known.
+      filters: channels of the output.
+      kernel_size: height and width of the kernel, or one number for both.
+      strides: along height and width, or one number for both.
+      padding: 'valid' or 'same', in any letter case.
+      activation: function of the output, or None for a linear layer.
+      use_bias: whether to add a bias.
+      kernel_initializer: of [*kernel_size, channels, filters]; None is the variable scope's, which is Glorot uniform.
+      bias_initializer: of [filters].
+      name: the variable scope; None is 'conv2d', made unique.
+
+    Returns:
+      Float [n, new height, new width, filters].
+    """
+    with tf.variable_scope(name, default_name='conv2d'):
+        shape = [*_pair(kernel_size), inputs.shape[-1], filters]
+        kernel = tf.get_variable('kernel', shape, inputs.dtype, kernel_initializer)
+        outputs = tf.nn.conv2d(inputs, kernel, _pair(strides), padding.upper())
+        return _finish(outputs, filters, activation, use_bias, bias_initializer)
+
+
+def conv2d_transpose(inputs, filters, kernel_size, strides=(1, 1), padding='valid', *, activation=None, use_bias=True,
+                     kernel_initializer=None, bias_initializer=tf.zeros_initializer(), name=None):
+    """A transposed convolution, ``tf.layers.conv2d_transpose`` of TensorFlow 1.15.
+
+    Args:
+      inputs: float [n, height, width, channels], all but n known.
+      filters: channels of the output.
+      kernel_size: height and width of the kernel, or one number for both.
+      strides: along height and width, or one number for both.
+      padding: 'valid' or 'same', in any letter case.
+      activation: function of the output, or None for a linear layer.
+      use_bias: whether to add a bias.
+      kernel_initializer: of [*kernel_size, filters, channels]; None is the variable scope's, which is Glorot uniform.
+      bias_initializer: of [filters].
+      name: the variable scope; None is 'conv2d_transpose', made unique.
+
+    Returns:
+      Float [n, new height, new width, filters]. With 'same' padding height and width are multiplied by the strides.
+    """
+    with tf.variable_scope(name, default_name='conv2d_transpose'):
+        kernel_size, strides, padding = _pair(kernel_size), _pair(strides), padding.upper()
+        _, *size, channels = inputs.shape.as_list()
+        kernel = tf.get_variable('kernel', [*kernel_size, filters, channels], inputs.dtype, kernel_initializer)
+        if padding == 'SAME':
+            new_size = [length * stride for length, stride in zip(size, strides, strict=True)]
+        else:
+            new_size = [length * stride + max(kernel_length - stride, 0)
+                        for length, stride, kernel_length in zip(size, strides, kernel_size, strict=True)]
+        outputs = tf.nn.conv2d_transpose(inputs, kernel, [tf.shape(inputs)[0], *new_size, filters], strides, padding)
+        return _finish(outputs, filters, activation, use_bias, bias_initializer)
+
+
+def batch_normalization(inputs, *, momentum=0.99, epsilon=1e-3, training=False, name=None):
+    """Batch normalisation over the channels, ``tf.layers.batch_normalization`` of TensorFlow 1.15 (its fused kernel).
+
+    When training, two ops that move ``moving_mean`` and ``moving_variance`` (the unbiased variance) towards the batch's
+    are added to the collection ``UPDATE_OPS``. Nothing runs them by itself. Where a network is called more than once,
+    they have to be given an order, or the sum of two moves is not the same in every run.
+
+    Args:
+      inputs: float [n, height, width, channels], channels known.
+      momentum: share of a moving average that an update keeps.
+      epsilon: added to the variance.
+      training: a Python bool: normalise by the statistics of the batch (True) or by the moving averages (False).
+      name: the variable scope; None is 'batch_normalization', made unique.
+
+    Returns:
+      Float, the shape of ``inputs``.
+    """
+    with tf.variable_scope(name, default_name='batch_normalization'):
+        channels = inputs.shape[-1:]
+        gamma = tf.get_variable('gamma', channels, initializer=tf.ones_initializer())
+        beta = tf.get_variable('beta', channels, initializer=tf.zeros_initializer())
+        moving_mean = tf.get_variable('moving_mean', channels, initializer=tf.zeros_initializer(), trainable=False)
+        moving_variance = tf.get_variable('moving_variance', channels, initializer=tf.ones_initializer(),
+                                          trainable=False)
+        if not training:
+            outputs, _, _ = tf.nn.fused_batch_norm(inputs, gamma, beta, moving_mean, moving_variance, epsilon,
+                                                   is_training=False)
+            return outputs
+        outputs, mean, variance = tf.nn.fused_batch_norm(inputs, gamma, beta, epsilon=epsilon)
+        for average, value in (moving_mean, mean), (moving_variance, variance):
+            with tf.name_scope('AssignMovingAvg'):
+                update = average.assign_sub((average - value) * (1 - momentum), read_value=False)
+            tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, update)
+        return outputs
+
+
+def leaky_relu(x, leak=0.2, name=None):
+    """max(x, leak * x), of the shape and dtype of ``x``."""
+    return tf.maximum(x, x * leak, name=name)
+
+
+def _finish(outputs, units, activation, use_bias, bias_initializer):
+    if use_bias:
+        outputs = tf.nn.bias_add(outputs, tf.get_variable('bias', [units], outputs.dtype, bias_initializer))
+    return outputs if activation is None else activation(outputs)
+
+
+def _pair(value):
+    return [value, value] if isinstance(value, int) else list(value)

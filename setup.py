@@ -1,0 +1,25 @@
+"""What the project needs. Its scripts run from the checkout: installing it installs these, and nothing of its own."""
+
+from setuptools import setup
+
+setup(
+    name='dcgan-faces',
+    version='0.1.0',
+    description='Faces by a DCGAN: TensorFlow 1 graph code, faithful to its article, on the TensorFlow of today',
+    license='MIT',
+    python_requires='>=3.10,<3.14',
+    packages=[],
+    py_modules=[],
+    install_requires=[
+        'tensorflow>=2.16,<2.22',
+        'numpy',
+        'imageio>=2.28',
+        'pillow>=9.1',  # what imageio reads and writes with; called directly to resize
+        'absl-py',
+        'tqdm',
+    ],
+    extras_require={
+        'gpu': ['tensorflow[and-cuda]>=2.16,<2.22'],
+        'test': ['pytest', 'ruff'],
+    },
+)

@@ -1,0 +1,80 @@
+"""The layers have the variables, defaults and first values of ``tf.layers`` in TensorFlow 1.15."""
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+import ops
+
+
+@pytest.fixture(autouse=True)
+def graph():
+    with tf.Graph().as_default() as graph:
+        tf.set_random_seed(0)
+        yield graph
+
+
+def first_values():
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        return session.run({variable.op.name: variable for variable in tf.global_variables()})
+
+
+@pytest.mark.parametrize(('build', 'name', 'kernel_shape', 'fan_in_and_out'), [
+    (lambda x: ops.dense(tf.reshape(x, [2, 18 * 16]), 10), 'dense', [288, 10], 288 + 10),
+    (lambda x: ops.conv2d(x, 24, [5, 3]), 'conv2d', [5, 3, 8, 24], 15 * (8 + 24)),
+    (lambda x: ops.conv2d_transpose(x, 24, [5, 3]), 'conv2d_transpose', [5, 3, 24, 8], 15 * (8 + 24)),
+])
+def test_kernels_begin_glorot_uniform_and_biases_zero(build, name, kernel_shape, fan_in_and_out):
+    build(tf.zeros([2, 6, 6, 8]))
+    values = first_values()
+    assert list(values) == [f'{name}/kernel', f'{name}/bias']
+    kernel = values[f'{name}/kernel']
+    limit = np.sqrt(6 / fan_in_and_out)
+    assert list(kernel.shape) == kernel_shape
+    assert 0.98 * limit < np.abs(kernel).max() <= limit
+    assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.05)  # of a uniform distribution
+    assert not values[f'{name}/bias'].any()
+
+
+def test_batch_normalization_begins_as_identity_of_the_averages():
+    ops.batch_normalization(tf.zeros([2, 6, 6, 8]))
+    assert {name.rpartition('/')[2]: set(value) for name, value in first_values().items()} == {
+        'gamma': {1}, 'beta': {0}, 'moving_mean': {0}, 'moving_variance': {1}}
+    assert [variable.op.name for variable in tf.trainable_variables()] == [
+        'batch_normalization/gamma', 'batch_normalization/beta']
+
+
+def test_names_are_made_unique_and_reused():
+    for reuse in False, True:
+        with tf.variable_scope('scope', reuse=reuse):
+            for name in None, None, 'named':
+                ops.dense(tf.zeros([1, 2]), 3, name=name)
+    assert [variable.op.name for variable in tf.global_variables()] == [
+        f'scope/{name}/{part}' for name in ('dense', 'dense_1', 'named') for part in ('kernel', 'bias')]
+
+
+@pytest.mark.parametrize(('function', 'arguments', 'shape'), [
+    (ops.conv2d, {}, [2, 3, 5, 4]),
+    (ops.conv2d, {'padding': 'same'}, [2, 7, 9, 4]),
+    (ops.conv2d, {'strides': 2, 'padding': 'SAME'}, [2, 4, 5, 4]),
+    (ops.conv2d, {'strides': (2, 1)}, [2, 2, 5, 4]),
+    (ops.conv2d_transpose, {}, [2, 11, 13, 4]),
+    (ops.conv2d_transpose, {'strides': (2, 3), 'padding': 'Same'}, [2, 14, 27, 4]),
+    (ops.conv2d_transpose, {'strides': 2}, [2, 17, 21, 4]),
+])
+def test_shapes(function, arguments, shape):
+    assert function(tf.zeros([2, 7, 9, 3]), 4, 5, **arguments).shape.as_list() == shape
+
+
+def test_activation_and_no_bias():
+    outputs = ops.dense(tf.ones([1, 4]), 3, tf.nn.relu, use_bias=False, kernel_initializer=tf.constant_initializer(-1))
+    assert list(first_values()) == ['dense/kernel']
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        assert not session.run(outputs).any()
+
+
+def test_leaky_relu():
+    with tf.Session() as session:
+        np.testing.assert_allclose(session.run(ops.leaky_relu(tf.constant([-5.0, 0.0, 5.0]))), [-1, 0, 5])

@@ -1,0 +1,239 @@
+"""Trains the article's DCGAN.
+
+    python train.py                                    # on the embedded faces
+    python train.py --dataset_dir=img_align_celeba     # on a folder of images, at any depth, or a .zip of one
+    python train.py --epochs=25 --sample_steps=100     # longer, and seen more often
+
+Everything the run leaves is in --model_dir: config.json, checkpoints, TensorBoard events, log.jsonl, reals.png and, in
+samples/, an 8x8 grid before the first step and at the end of every epoch. Ctrl-C saves and stops; the same command
+goes on from there.
+"""
+
+import runtime  # noqa: F401 (first: it sets what TensorFlow reads when it is loaded)
+
+# isort: split
+
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from absl import app, flags
+
+from data import CROPS, DataError, make_pack, open_source, steps_per_epoch, stream
+from model import DCGAN
+from runtime.hooks import LogHook, ProgressHook, SampleHook, StopHook
+from runtime.run_directory import RunDirectory, RunError, grid
+from runtime.session import describe_device, session_config
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string('dataset_dir', None, 'Folder of images, at any depth, or a .zip of one. Unset: the embedded faces.')
+flags.DEFINE_string('model_dir', None, "What the run leaves. Unset: runs/<the data set's name>.")
+flags.DEFINE_string('cache_dir', os.path.join(os.environ.get('XDG_CACHE_HOME') or '~/.cache', 'dcgan-faces'),
+                    'Where the packs of decoded images are kept.')
+flags.DEFINE_integer('image_size', 64, 'Height and width of the images, in pixels; a multiple of 2 to the number of '
+                     '--g_depths.', lower_bound=1)
+flags.DEFINE_enum('crop', 'auto', ['auto', *CROPS], 'What is kept of each image. auto: center108 of images of the size '
+                  'of aligned CelebA, the largest centred square of any other.')
+flags.DEFINE_integer('batch_size', 128, 'Images a step.', lower_bound=1)
+flags.DEFINE_integer('z_dim', 100, 'Length of a latent.', lower_bound=1)
+flags.DEFINE_list('g_depths', '1024,512,256,128', "Channels of the generator's layers.")
+flags.DEFINE_list('d_depths', '64,128,256,512', "Channels of the discriminator's layers.")
+flags.DEFINE_integer('epochs', 5, 'End after this many passes over the images.', lower_bound=1)
+flags.DEFINE_integer('max_steps', None, 'End after this many steps, if that comes before --epochs.', lower_bound=1)
+flags.DEFINE_float('learning_rate', 0.0002, 'Of both Adams.', lower_bound=0.0)
+flags.DEFINE_float('beta1', 0.5, 'Of both Adams.', lower_bound=0.0, upper_bound=0.9999)
+flags.DEFINE_integer('seed', 0, 'Decides the first weights, the order of the images and all latents.', lower_bound=0,
+                     upper_bound=2**31 - 1)
+flags.DEFINE_integer('sample_steps', None, 'Draw a grid every so many steps, besides the end of every epoch.',
+                     lower_bound=1)
+flags.DEFINE_integer('save_steps', 250, 'Save a checkpoint every so many steps.', lower_bound=1)
+flags.DEFINE_integer('log_steps', 10, 'Log losses and speed every so many steps.', lower_bound=1)
+
+MAY_CHANGE = ('epochs', 'max_steps', 'sample_steps', 'save_steps', 'log_steps', 'versions')
+
+
+class Config(NamedTuple):
+    """The settings of a run, each as its flag says."""
+
+    dataset_dir: str | None
+    image_size: int
+    crop: str
+    batch_size: int
+    z_dim: int
+    g_depths: list[int]
+    d_depths: list[int]
+    epochs: int
+    max_steps: int | None
+    learning_rate: float
+    beta1: float
+    seed: int
+    sample_steps: int | None
+    save_steps: int
+    log_steps: int
+
+
+class TrainGraph(NamedTuple):
+    """What there is to run of the graph of a run.
+
+    Attributes:
+      dcgan: the model.
+      train_op: one step.
+      measures: {'step': steps done once it is done, 'g_loss', 'd_loss'}, scalars to fetch with ``train_op``.
+      samples: a PNG of 8x8 images, always of the same latents, as a string scalar.
+      start: initialises the stream of images at the step that ``global_step`` holds.
+    """
+
+    dcgan: DCGAN
+    train_op: tf.Operation
+    measures: dict
+    samples: tf.Tensor
+    start: tf.Operation
+
+
+def train(config, model_dir, cache_dir):
+    """Trains to the end of ``config``, going on from the latest checkpoint where there is one.
+
+    Args:
+      config: a Config.
+      model_dir: what the run leaves; None is runs/<the data set's name>.
+      cache_dir: where the packs of decoded images are kept.
+
+    Returns:
+      Whether the run was stopped by Ctrl-C or SIGTERM before its end.
+
+    Raises:
+      DataError: the images cannot be used as asked.
+      RunError: ``model_dir`` cannot.
+    """
+    source = open_source(config.dataset_dir)
+    count = len(source.names)
+    if count < config.batch_size:
+        raise DataError(f'{source.name} holds {count} images, fewer than a batch of {config.batch_size}; '
+                        f'--batch_size={count} or less would do')
+    epoch_steps = steps_per_epoch(count, config.batch_size)
+    last_step = min(config.epochs * epoch_steps, config.max_steps or sys.maxsize)
+
+    directory = RunDirectory(model_dir or Path('runs', source.name))
+    directory.agree(_record(config, count), MAY_CHANGE)
+    first_step = directory.step() or 0
+    pack = make_pack(source, config.crop, config.image_size, cache_dir)
+    directory.write('reals.png', grid(pack.images, 8, 8))
+
+    with tf.Graph().as_default():
+        graph = build(config, pack.images)
+        print(f'images      {count} of {source.name}, packed in {pack.path}')
+        print(f'crop        {_describe_crop(pack)}, resized to {config.image_size}x{config.image_size}')
+        print(f'steps       {last_step}, {epoch_steps} an epoch, {config.batch_size} images each')
+        print(f'parameters  generator {_parameters(graph.dcgan.g):,}, discriminator {_parameters(graph.dcgan.d):,}')
+        print(f'device      {describe_device()}')
+        print(f'run         {directory.path}' + (f', going on from step {first_step}' if first_step else ''))
+        if first_step >= last_step:
+            print(f'all {last_step} steps are done already; more --epochs or --max_steps would go on')
+            return False
+        stopped = run(config, graph, directory, last_step, epoch_steps)
+        print(f'step {directory.step()} is saved in {directory.path}')
+        return stopped
+
+
+def build(config, images):
+    """Builds the graph of a run in the current default graph: input, model, train op, samples.
+
+    Args:
+      config: a Config.
+      images: uint8 [n, image_size, image_size, 3], n at least ``batch_size``.
+    """
+    tf.set_random_seed(config.seed)
+    s_size = config.image_size // 2 ** len(config.g_depths)
+    dcgan = DCGAN(config.batch_size, s_size, config.z_dim, config.g_depths, config.d_depths, config.seed)
+    global_step = tf.train.get_global_step()
+    batches = tf.data.make_initializable_iterator(stream(images, config.batch_size, config.seed, global_step))
+    losses = dcgan.loss(batches.get_next())
+    train_op = dcgan.train(losses, config.learning_rate, config.beta1)
+    with tf.control_dependencies([train_op]):
+        step = global_step.read_value()
+    # No step has a negative number, so these are not the latents of any.
+    latents = tf.random.stateless_uniform([64, config.z_dim], [config.seed, -1], minval=-1.0, maxval=1.0)
+    measures = {'step': step, 'g_loss': losses[dcgan.g], 'd_loss': losses[dcgan.d]}
+    return TrainGraph(dcgan, train_op, measures, dcgan.sample_images(8, 8, latents), batches.initializer)
+
+
+def run(config, graph, directory, last_step, epoch_steps):
+    """Runs the train op until ``last_step``, with all that happens beside it; returns whether it was stopped before."""
+    stop = StopHook()
+    hooks = [
+        tf.train.StopAtStepHook(last_step=last_step),
+        stop,
+        SampleHook(directory, graph.samples, graph.measures['step'], epoch_steps, config.sample_steps),
+        LogHook(directory, graph.measures, config.log_steps, config.batch_size, epoch_steps),
+        ProgressHook(graph.measures, last_step, config.batch_size, epoch_steps),
+    ]
+    # The local init op runs once global_step is restored.
+    scaffold = tf.train.Scaffold(local_init_op=tf.group(tf.train.Scaffold.default_local_init_op(), graph.start))
+    with tf.train.MonitoredTrainingSession(
+            checkpoint_dir=str(directory.path), scaffold=scaffold, hooks=hooks, config=session_config(),
+            save_checkpoint_steps=config.save_steps, save_summaries_steps=None, save_summaries_secs=None,
+            log_step_count_steps=None) as session:
+        while not session.should_stop():
+            session.run(graph.train_op)
+    return stop.stopped
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f'{argv[1]} is not expected: all that can be said is said by flags, as --dataset_dir=PATH')
+    tf.logging.set_verbosity(tf.logging.ERROR)  # what it says of every checkpoint would break the bar
+    try:
+        if train(config_of(FLAGS), FLAGS.model_dir, FLAGS.cache_dir):
+            print('stopped as asked; the same command goes on from there')
+    except (DataError, RunError) as error:
+        sys.exit(f'train.py: {error}')
+    except KeyboardInterrupt:
+        sys.exit('\ntrain.py: stopped at once; what was saved before is whole, and the same command goes on from there')
+
+
+def config_of(values):
+    """Returns the Config that parsed flags give."""
+    config = {name: getattr(values, name) for name in Config._fields}
+    config['dataset_dir'] = values.dataset_dir and str(Path(values.dataset_dir).expanduser().resolve())
+    config['g_depths'] = [int(depth) for depth in values.g_depths]
+    config['d_depths'] = [int(depth) for depth in values.d_depths]
+    return Config(**config)
+
+
+def _record(config, count):
+    versions = {'python': platform.python_version(), 'tensorflow': tf.__version__, 'numpy': np.__version__}
+    return {**config._asdict(), 'images': count, 'versions': versions}
+
+
+def _describe_crop(pack):
+    height, width = pack.source_shape
+    return (f'rows {pack.rows.start}:{pack.rows.stop}, columns {pack.columns.start}:{pack.columns.stop} of images of '
+            f'{width}x{height}')
+
+
+def _parameters(network):
+    return sum(variable.shape.num_elements() for variable in network.variables)
+
+
+def _are_depths(values):
+    return bool(values) and all(value.isdecimal() and int(value) > 0 for value in values)
+
+
+for name in 'g_depths', 'd_depths':
+    flags.register_validator(name, _are_depths, 'must be whole numbers above 0, separated by commas, as 64,32,16,8')
+
+
+@flags.multi_flags_validator(['image_size', 'g_depths'],
+                             'must be a multiple of 2 to the number of --g_depths: 16 for the four of the article, as '
+                             'each layer doubles the size')
+def _is_size_of_the_generator(values):
+    return values['image_size'] % 2 ** len(values['g_depths']) == 0
+
+
+if __name__ == '__main__':
+    app.run(main)
