@@ -111,14 +111,9 @@ class DCGAN:
           {self.g: scalar, self.d: scalar}, in nats: the cross entropy of "real" for the generated images, and that of
           "real" for the real plus that of "generated" for the generated ones.
         """
-        earlier = len(tf.get_collection(tf.GraphKeys.UPDATE_OPS))
         generated = self.g(self.z, training=True)
         g_outputs = self.d(generated, training=True, name='g')
-        # Both passes move the discriminator's averages: without an order the sum would differ from run to run.
-        with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)[earlier:]):
-            t_outputs = self.d(traindata, training=True, name='t')
-        self.updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)[earlier:]
-
+        t_outputs = self.d(traindata, training=True, name='t')
         tf.add_to_collection('g_losses', _cross_entropy(g_outputs, label=1))
         tf.add_to_collection('d_losses', _cross_entropy(t_outputs, label=1))
         tf.add_to_collection('d_losses', _cross_entropy(g_outputs, label=0))
@@ -138,7 +133,7 @@ class DCGAN:
         d_opt = tf.train.AdamOptimizer(learning_rate=learning_rate, beta1=beta1)
         g_opt_op = g_opt.minimize(losses[self.g], var_list=self.g.variables)
         d_opt_op = d_opt.minimize(losses[self.d], var_list=self.d.variables)
-        with tf.control_dependencies([g_opt_op, d_opt_op, *self.updates]):
+        with tf.control_dependencies([g_opt_op, d_opt_op, *tf.get_collection(tf.GraphKeys.UPDATE_OPS)]):
             count = tf.assign_add(tf.train.get_global_step(), 1)
         with tf.control_dependencies([count]):
             return tf.no_op(name='train')
@@ -159,7 +154,10 @@ class DCGAN:
         inputs = self.z if inputs is None else tf.convert_to_tensor(inputs)
         if inputs.shape[0] is not None and inputs.shape[0] < row * col:
             raise ValueError(f'a grid of {row} x {col} images needs {row * col} latents, not {inputs.shape[0]}')
+        updates = tf.get_collection_ref(tf.GraphKeys.UPDATE_OPS)
+        before = len(updates)
         images = self.g(inputs, training=True)
+        del updates[before:]  # to look at samples does not move the averages
         images = tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
         images = tf.unstack(images[:row * col], num=row * col)
         rows = [tf.concat(images[col * i:col * (i + 1)], axis=1) for i in range(row)]

@@ -98,8 +98,7 @@ def batch_normalization(inputs, *, momentum=0.99, epsilon=1e-3, training=False, 
     """Batch normalisation over the channels, ``tf.layers.batch_normalization`` of TensorFlow 1.15 (its fused kernel).
 
     When training, two ops that move ``moving_mean`` and ``moving_variance`` (the unbiased variance) towards the batch's
-    are added to the collection ``UPDATE_OPS``. Nothing runs them by itself. Where a network is called more than once,
-    they have to be given an order, or the sum of two moves is not the same in every run.
+    are added to the collection ``UPDATE_OPS``. Nothing runs them by itself.
 
     Args:
       inputs: float [n, height, width, channels], channels known.
@@ -124,15 +123,25 @@ def batch_normalization(inputs, *, momentum=0.99, epsilon=1e-3, training=False, 
             return outputs
         outputs, mean, variance = tf.nn.fused_batch_norm(inputs, gamma, beta, epsilon=epsilon)
         for average, value in (moving_mean, mean), (moving_variance, variance):
-            with tf.name_scope('AssignMovingAvg'):
-                update = average.assign_sub((average - value) * (1 - momentum), read_value=False)
-            tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, update)
+            tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, _move(average, value, momentum))
         return outputs
 
 
 def leaky_relu(x, leak=0.2, name=None):
     """max(x, leak * x), of the shape and dtype of ``x``."""
     return tf.maximum(x, x * leak, name=name)
+
+
+def _move(average, value, momentum):
+    """Returns the op that moves an average towards a value, after the ops that move it for earlier calls of the layer.
+
+    Without that order, two calls in one step would not add up to the same in every run.
+    """
+    earlier = [update for update in tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+               if average.handle.op in [tensor.op for tensor in update.inputs]]
+    with tf.name_scope('AssignMovingAvg'), tf.control_dependencies(earlier):
+        difference = average.read_value() - value
+    return average.assign_sub(difference * (1 - momentum), read_value=False)
 
 
 def _finish(outputs, units, activation, use_bias, bias_initializer):

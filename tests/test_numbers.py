@@ -107,7 +107,10 @@ def has_gradient(name):
 
 
 def test_moving_averages_after_one_step(at_start):
-    """Against their definition: the discriminator's follow the generated batch, then the real one."""
+    """Against their definition: the discriminator's follow the generated batch, then the real one.
+
+    Looking at outputs, as this does first, moves nothing.
+    """
     session, built, _ = at_start
     restore(session, 'start.ckpt')
     averages = tf.global_variables('d/conv1/batch_normalization/moving_')
