@@ -23,7 +23,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from absl import app, flags
 
-from data import CROPS, DataError, make_pack, open_source, steps_per_epoch, stream
+from data import CROPS, DataError, make_pack, open_source
+from data.celeba import shortfall
+from data.stream import steps_per_epoch, stream
 from model import DCGAN
 from runtime.hooks import LogHook, ProgressHook, SampleHook, StopHook
 from runtime.run_directory import RunDirectory, RunError, grid
@@ -111,23 +113,29 @@ def train(config, model_dir, cache_dir):
       RunError: ``model_dir`` cannot.
     """
     source = open_source(config.dataset_dir)
-    count = len(source.names)
+    directory = RunDirectory(model_dir or Path('runs', source.name))
+    directory.agree(config._asdict(), MAY_CHANGE)
+    pack = make_pack(source, config.crop, config.image_size, cache_dir)
+    count = len(pack.images)
     if count < config.batch_size:
         raise DataError(f'{source.name} holds {count} images, fewer than a batch of {config.batch_size}; '
                         f'--batch_size={count} or less would do')
-    epoch_steps = steps_per_epoch(count, config.batch_size)
-    last_step = min(config.epochs * epoch_steps, config.max_steps or sys.maxsize)
-
-    directory = RunDirectory(model_dir or Path('runs', source.name))
-    directory.agree(_record(config, count), MAY_CHANGE)
-    first_step = directory.step() or 0
-    pack = make_pack(source, config.crop, config.image_size, cache_dir)
+    record = _record(config, count)
+    directory.agree(record, MAY_CHANGE)
+    directory.write_config(record)
     directory.write('reals.png', grid(pack.images, 8, 8))
 
+    epoch_steps = steps_per_epoch(count, config.batch_size)
+    last_step = min(config.epochs * epoch_steps, config.max_steps or sys.maxsize)
+    first_step = directory.step() or 0
     with tf.Graph().as_default():
         graph = build(config, pack.images)
-        print(f'images      {count} of {source.name}, packed in {pack.path}')
-        print(f'crop        {_describe_crop(pack)}, resized to {config.image_size}x{config.image_size}')
+        print(f'images      {count:,} of {source.name}, packed in {pack.path}')
+        if pack.broken:
+            print(f'broken      {len(pack.broken):,} more, skipped; {pack.facts_path} says which and why')
+        if missing := shortfall(source.names, pack.source_shape):
+            print(f'warning     {missing}')
+        print(f'crop        {_describe_crop(pack)}')
         print(f'steps       {last_step}, {epoch_steps} an epoch, {config.batch_size} images each')
         print(f'parameters  generator {_parameters(graph.dcgan.g):,}, discriminator {_parameters(graph.dcgan.d):,}')
         print(f'device      {describe_device()}')
@@ -212,8 +220,10 @@ def _record(config, count):
 
 def _describe_crop(pack):
     height, width = pack.source_shape
+    size = pack.images.shape[1]
+    change = 'enlarged' if pack.rows.stop - pack.rows.start < size else 'resized'
     return (f'rows {pack.rows.start}:{pack.rows.stop}, columns {pack.columns.start}:{pack.columns.stop} of images of '
-            f'{width}x{height}')
+            f'{width}x{height}, {change} to {size}x{size}')
 
 
 def _parameters(network):

@@ -1,10 +1,10 @@
-"""Which part of an image is kept, and how it is brought to size."""
+"""How an encoded image becomes pixels: decoded to upright RGB, cropped, brought to size."""
 
 import io
+import warnings
 
-import imageio.v3 as imageio
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from data.errors import DataError
 
@@ -18,9 +18,15 @@ CROPS = {
     'torch138': (slice(40, 178), slice(30, 168)),
 }
 
-BROKEN = OSError, SyntaxError, ValueError, Image.DecompressionBombError  # what Pillow raises for files that are
-
 RESIZER = 'Pillow bilinear'  # antialiased: when shrinking, its triangle grows with the scale
+
+# What is tried on a file, whatever its name. Others that Pillow knows run programs (EPS) or are no photographs.
+FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF')
+MAX_PIXELS = 1 << 26  # 8192 x 8192; a file that claims more is taken for a decompression bomb
+ORIENTATION = 0x0112  # the EXIF tag
+
+# Images between Pillow's own limit, where it warns, and the double, where it raises, are refused here.
+warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
 
 
 def crop_of(crop, shape):
@@ -41,47 +47,69 @@ def crop_of(crop, shape):
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
         return slice(top, top + side), slice(left, left + side)
+    rows, columns = CROPS[crop]
     if (height, width) != CELEBA_SHAPE:
-        raise DataError(f'it is {width}x{height} pixels, and the crop {crop} is defined for aligned CelebA images, '
+        raise DataError(f'it is {width}x{height} pixels, and the crop {crop} keeps rows {rows.start}:{rows.stop}, '
+                        f'columns {columns.start}:{columns.stop} of aligned CelebA images, '
                         f'{CELEBA_SHAPE[1]}x{CELEBA_SHAPE[0]}; --crop=auto takes images of any size')
-    return CROPS[crop]
+    return rows, columns
 
 
 def decode(encoded):
-    """Returns the uint8 RGB pixels [height, width, 3] of an encoded image.
+    """Decodes an image of one of ``FORMATS`` to what a person sees in a viewer.
+
+    EXIF rotation is applied; an animation gives its first frame; what is transparent lies on white; 16-bit grey is
+    scaled to 8 bits.
+
+    Args:
+      encoded: the bytes of the file.
+
+    Returns:
+      A ``PIL.Image`` of mode RGB.
 
     Raises:
-      DataError: the bytes are no image that can be decoded.
+      DataError: the bytes are no such image, not all of one, or one of more than ``MAX_PIXELS``.
     """
+    if not encoded:
+        raise DataError('it is empty')
     try:
-        return imageio.imread(encoded, plugin='pillow', mode='RGB')
-    except BROKEN as error:
-        raise DataError(f'it cannot be decoded: {_first_line(error)}') from error
+        with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f'it claims {image.width}x{image.height} pixels and is not decoded: more than '
+                                f'{MAX_PIXELS:,} are taken for a decompression bomb')
+            image.load()
+            if image.getexif().get(ORIENTATION, 1) != 1:
+                image = ImageOps.exif_transpose(image)
+            return _to_rgb(image)
+    except DataError:
+        raise
+    except UnidentifiedImageError as error:
+        raise DataError('it is no JPEG, PNG, WebP, BMP or GIF image') from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f'it is not decoded: {error}') from error
+    except Exception as error:  # a decoder may raise anything at all over a damaged file
+        reason = str(error).partition('\n')[0] or type(error).__name__
+        raise DataError(f'it cannot be decoded: {reason}') from error
 
 
 def crop_and_resize(image, crop, size):
-    """Returns the part of an image (uint8 [height, width, 3]) that the crop keeps, as uint8 [size, size, 3].
+    """Returns the part of an RGB ``PIL.Image`` that the crop keeps, as one of size x size.
 
     Raises:
       DataError: as ``crop_of``.
     """
-    rows, columns = crop_of(crop, image.shape[:2])
-    kept = Image.fromarray(np.ascontiguousarray(image[rows, columns]))
-    return np.asarray(kept.resize((size, size), Image.Resampling.BILINEAR))
+    rows, columns = crop_of(crop, (image.height, image.width))
+    # Cropped first: resizing a box of the whole would mix in what lies around it.
+    kept = image.crop((columns.start, rows.start, columns.stop, rows.stop))
+    return kept.resize((size, size), Image.Resampling.BILINEAR)
 
 
-def shape_of(encoded):
-    """Returns height and width of an encoded image, decoding nothing but its head.
-
-    Raises:
-      DataError: as ``decode``.
-    """
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            return image.height, image.width
-    except BROKEN as error:
-        raise DataError(f'it cannot be decoded: {_first_line(error)}') from error
-
-
-def _first_line(error):
-    return str(error).partition('\n')[0]
+def _to_rgb(image):
+    if image.mode == 'RGB' and 'transparency' not in image.info:
+        return image
+    if image.mode.startswith('I'):  # 16-bit grey; Pillow's own conversion would cut it off at 255
+        image = Image.fromarray(np.rint(np.asarray(image).clip(0, 65535) / 257).astype(np.uint8))
+    elif image.mode in ('RGBA', 'LA', 'PA', 'La', 'RGBa') or 'transparency' in image.info:
+        image = image.convert('RGBA')
+        image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
+    return image.convert('RGB')

@@ -1,8 +1,12 @@
 """The pack: every image decoded, cropped and resized once, in one uint8 file that is memory-mapped."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import shutil
+import zlib
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from data.crop import RESIZER, crop_and_resize, crop_of, decode, shape_of
+from data.crop import RESIZER, crop_and_resize, crop_of, decode
 from data.errors import DataError
+
+MAX_BROKEN = 0.01  # share of the images
+AT_ONCE = 1 << 24  # bytes decoded before they are written: what bounds the memory
 
 
 class Pack(NamedTuple):
@@ -20,21 +27,26 @@ class Pack(NamedTuple):
     Attributes:
       images: uint8 [n, size, size, 3], memory-mapped, in the order of the source's names.
       path: the file.
+      facts_path: the .json beside it that says what it was made of, and which images were broken.
       source_shape: height and width of the first image before the crop, in pixels.
       rows, columns: what the crop kept of it, as slices.
+      broken: {name: reason} of the images that were skipped.
     """
 
     images: np.ndarray
     path: Path
+    facts_path: Path
     source_shape: tuple[int, int]
     rows: slice
     columns: slice
+    broken: dict[str, str]
 
 
 def make_pack(source, crop, size, cache_dir):
     """Makes the pack of a source, or finds the one that was made of the same files with the same crop and size.
 
-    Making it shows a progress bar, and takes size * size * 3 bytes an image.
+    Making it shows a progress bar, and takes size * size * 3 bytes an image on disk. Where another process is making
+    the same pack, it is waited for. A pack whose checksum is not that of its making is made anew.
 
     Args:
       source: a Source.
@@ -43,53 +55,131 @@ def make_pack(source, crop, size, cache_dir):
       cache_dir: the folder of packs, made where it is missing.
 
     Raises:
-      DataError: an image cannot be decoded or has no such crop, or the folder cannot be written.
+      DataError: more than one image in a hundred is broken or has no such crop, or the folder cannot be written.
     """
-    shape = _named(source.names[0], shape_of, source.read(source.names[0]))
-    rows, columns = _named(source.names[0], crop_of, crop, shape)
-    path = Path(cache_dir).expanduser() / f'{source.name}-{crop}-{size}-{_fingerprint(source, crop, size)}.npy'
-    if not path.exists():
-        _write(path, source, crop, size)
-    return Pack(np.load(path, mmap_mode='r'), path, shape, rows, columns)
+    facts = {'source': source.name, 'crop': crop, 'size': size, 'resizer': RESIZER,
+             'fingerprint': _fingerprint(source, crop, size)}
+    path = Path(cache_dir).expanduser() / f'{source.name}-{crop}-{size}-{facts["fingerprint"]}.npy'
+    pack = _load(path)
+    if pack is None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pack = _make(path, source, facts)
+        except OSError as error:
+            raise DataError(f'the pack {path} cannot be written: {error.strerror}; it takes {_bytes(source, size):,} '
+                            'bytes, and --cache_dir names another folder') from error
+    return pack
 
 
 def _fingerprint(source, crop, size):
     facts = json.dumps([source.names, source.stamps, crop, size, RESIZER])
-    return hashlib.sha256(facts.encode(errors='surrogateescape')).hexdigest()[:16]
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
-def _write(path, source, crop, size):
-    """Writes the pack beside its place and renames it into it when it is whole."""
-    part = path.with_name(f'{path.name}.{os.getpid()}.part')
+def _load(path):
+    """Returns the Pack at a path, or None where there is no whole one."""
+    facts_path = path.with_suffix('.json')
+    if not path.exists():
+        return None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        facts = json.loads(facts_path.read_bytes())
+        if _checksum(path) == facts['crc32']:
+            shape = tuple(facts['source_shape'])
+            images = np.lib.format.open_memmap(path, 'r')
+            return Pack(images, path, facts_path, shape, *crop_of(facts['crop'], shape), facts['broken'])
+    except (OSError, ValueError, KeyError, TypeError):  # what a damaged or foreign file leads to
+        pass
+    print(f'the pack {path} is not as it was made, and is made anew')
+    return None
+
+
+def _make(path, source, facts):
+    part = path.with_suffix('.part')
+    with _exclusive(part) as file:
+        if path.exists() and (pack := _load(path)):  # made by the process that was waited for
+            return pack
+        needed, free = _bytes(source, facts['size']), shutil.disk_usage(path.parent).free
+        if needed > free:
+            raise DataError(f'the pack {path} takes {needed:,} bytes, and {free:,} are free there; --cache_dir names '
+                            'another folder')
+        facts = {**facts, **_fill(file, source, facts['crop'], facts['size'], path.with_suffix('.json'))}
+        facts['crc32'] = _checksum(part)
+        _write_facts(path.with_suffix('.json'), facts)
+        part.replace(path)
+    return _load(path)
+
+
+@contextlib.contextmanager
+def _exclusive(part):
+    """Opens a file that no other process has open this way, waiting for it; removes it unless it was renamed.
+
+    The lock goes with the process, however that ends, so the next one takes over what a killed one left.
+    """
+    while True:
+        with open(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), 'r+b') as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not part.exists() or not os.path.samestat(os.fstat(file.fileno()), part.stat()):
+                continue  # the process that was waited for has renamed or removed it
+            try:
+                file.truncate()
+                yield file
+            finally:
+                if part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat()):
+                    part.unlink()
+            return
+
+
+def _fill(file, source, crop, size, facts_path):
+    """Writes the images of a source as an .npy file; returns the facts 'images', 'source_shape' and 'broken'."""
+    def read(name):
         try:
-            _fill(np.lib.format.open_memmap(part, 'w+', np.uint8, (len(source.names), size, size, 3)), source, crop)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(f'the pack {path} cannot be written: {error.strerror}; --cache_dir names another '
-                        'folder') from error
+            image = decode(source.read(name))
+            return (image.height, image.width), crop_and_resize(image, crop, size).tobytes()
+        except DataError as error:
+            return error
+
+    found = len(source.names)
+    shape, broken = None, {}
+    at_once = max(64, AT_ONCE // (size * size * 3))
+    _write_header(file, found, size)
+    # Threads, for decoding and resizing are done outside of Python's lock; twice as many as cores, to read meanwhile.
+    with (ThreadPool(2 * os.cpu_count()) as pool,
+          tqdm(desc=f'packing {source.name}', total=found, unit=' images') as bar):
+        for start in range(0, found, at_once):
+            names = source.names[start:start + at_once]
+            for name, result in zip(names, pool.map(read, names), strict=True):
+                if isinstance(result, DataError):
+                    broken[name] = str(result)
+                else:
+                    shape = shape or result[0]
+                    file.write(result[1])
+            bar.update(len(names))
+            if len(broken) > MAX_BROKEN * found:
+                _write_facts(facts_path, {'broken': broken})
+                first = ''.join(f'\n  {name}: {broken[name]}' for name in list(broken)[:3])
+                raise DataError(f'{len(broken):,} of the first {start + len(names):,} images of {source.name} cannot '
+                                f'be used, more than 1 % of all {found:,}; they are listed in {facts_path}, as:{first}')
+    file.seek(0)
+    _write_header(file, found - len(broken), size)
+    file.flush()
+    return {'images': found - len(broken), 'source_shape': shape, 'broken': broken}
 
 
-def _fill(images, source, crop):
-    """Decodes, crops and resizes every image of the source into its place."""
-    def fill(index):
-        name = source.names[index]
-        images[index] = _named(name, lambda: crop_and_resize(decode(source.read(name)), crop, images.shape[1]))
-
-    # Threads, for decoding and resizing are done outside of Python's lock.
-    with ThreadPool(os.cpu_count()) as pool:
-        done = pool.imap_unordered(fill, range(len(source.names)), chunksize=16)
-        for _ in tqdm(done, f'packing {source.name}', len(source.names), unit=' images'):
-            pass
-    images.flush()
+def _write_header(file, count, size):
+    # NumPy pads it so that the count may change in place.
+    np.lib.format.write_array_header_1_0(
+        file, {'descr': '|u1', 'fortran_order': False, 'shape': (count, size, size, 3)})
 
 
-def _named(name, function, *arguments):
-    """Calls a function of one image, and names the image where it fails."""
-    try:
-        return function(*arguments)
-    except DataError as error:
-        raise DataError(f'{name} cannot be used: {error}') from error
+def _write_facts(path, facts):
+    part = path.with_name(f'{path.name}.part')
+    part.write_text(json.dumps(facts, indent=2) + '\n')
+    part.replace(path)
+
+
+def _checksum(path):
+    return zlib.crc32(np.memmap(path, np.uint8, 'r'))
+
+
+def _bytes(source, size):
+    return len(source.names) * size * size * 3 + 128

@@ -1,8 +1,10 @@
 """Where images come from: a folder, a .zip, or the embedded faces."""
 
+import difflib
 import os
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -10,7 +12,20 @@ from typing import NamedTuple
 from data.errors import DataError
 
 EMBEDDED = Path(__file__).with_name('demo_faces.zip')
-SUFFIXES = ('.jpg', '.jpeg', '.png')
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
+MAX_BYTES = 1 << 28  # 256 MiB; a file, or what a .zip says to unpack to more, is not read
+
+# How files begin that people take for a .zip of images.
+HEADS = [
+    (b'PK', 'is a .zip archive that was cut short or damaged; download it again'),
+    (b'<', 'is a web page (HTML), not a .zip archive: the download asked for a click or a sign-in; open its address in '
+           'a browser and download it there'),
+    (b'Rar!', 'is a RAR archive; unpack it and name the folder'),
+    (b'7z\xbc\xaf', 'is a 7z archive; unpack it and name the folder'),
+    (b'\x1f\x8b', 'is a gzip archive; unpack it and name the folder'),
+    (b'\xff\xd8\xff', 'is a single image; name the folder that it lies in'),
+    (b'\x89PNG', 'is a single image; name the folder that it lies in'),
+]
 
 
 class Source(NamedTuple):
@@ -19,7 +34,7 @@ class Source(NamedTuple):
     Attributes:
       name: of the data set: its folder's or archive's, without the suffix.
       names: paths within the source, with forward slashes, sorted.
-      stamps: size in bytes and time of change of each, to notice that a file is another one.
+      stamps: of each, what changes when the file does: size in bytes, time of change, in a .zip the checksum, too.
       read: gives the bytes of the image of that name, from several threads too; raises DataError where it cannot.
     """
 
@@ -30,7 +45,7 @@ class Source(NamedTuple):
 
 
 def open_source(path=None):
-    """Finds the images (.jpg, .jpeg, .png, in any letter case) of a folder, at any depth, or of a .zip.
+    """Finds the images (``SUFFIXES``, in any letter case) of a folder, at any depth, or of a .zip.
 
     Files that begin with a dot, or lie in a folder that does or in ``__MACOSX``, are no images.
 
@@ -45,25 +60,52 @@ def open_source(path=None):
     """
     path = EMBEDDED if path is None else Path(path).expanduser()
     if path.is_dir():
-        source = _open_folder(path)
+        files, read = _files_of_folder(path)
+        name = path.resolve().name
     elif path.is_file():
-        source = _open_zip(path)
+        files, read = _files_of_zip(path)
+        name = path.stem
     else:
-        raise DataError(f'{path} does not exist; --dataset_dir takes a folder of images or a .zip of one')
-    if not source.names:
-        raise DataError(f'{path} holds no image: none of its files ends in {", ".join(SUFFIXES)}')
-    return source
+        raise DataError(f'{path} does not exist; {_nearest(path)}')
+    names = sorted(name for name in files if is_image(name))
+    if not names:
+        raise DataError(f'{path} holds no image ({", ".join(SUFFIXES)}): {_count_by_suffix(files)}{_hint(path, files)}')
+
+    def read_checked(name):
+        if files[name][0] > MAX_BYTES:
+            raise DataError(f'it is {files[name][0]:,} bytes long, and no more than {MAX_BYTES:,} are read')
+        return read(name)
+
+    return Source(name, names, [files[name] for name in names], read_checked)
 
 
-def _open_folder(folder):
-    stamps = {}
-    for parent, folders, files in os.walk(folder, onerror=_refuse_folder):
-        folders[:] = [name for name in folders if _is_visible(name)]
-        for file in files:
-            path = Path(parent, file)
-            if _is_image(file) and path.is_file():
-                stat = path.stat()
-                stamps[path.relative_to(folder).as_posix()] = stat.st_size, stat.st_mtime_ns
+def is_image(name):
+    """Returns whether a path within a source is that of an image."""
+    path = f'/{name}'
+    return path.lower().endswith(SUFFIXES) and '/.' not in path and '/__MACOSX/' not in path
+
+
+def _files_of_folder(folder):
+    """Returns the stamps of all files, {name: stamp}, and what reads one."""
+    files = {}
+
+    def gather(path, prefix, above):
+        stat = os.stat(path)
+        here = stat.st_dev, stat.st_ino
+        if here in above:  # a link that leads back
+            return
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    gather(entry.path, f'{prefix}{entry.name}/', above | {here})
+                elif entry.is_file():
+                    stat = entry.stat()
+                    files[prefix + entry.name] = stat.st_size, stat.st_mtime_ns
+
+    try:
+        gather(folder, '', frozenset())
+    except OSError as error:
+        raise DataError(f'{error.filename} cannot be read: {error.strerror}') from error
 
     def read(name):
         try:
@@ -71,42 +113,78 @@ def _open_folder(folder):
         except OSError as error:
             raise DataError(f'it cannot be read: {error.strerror}') from error
 
-    return _source(folder.resolve().name, stamps, read)
+    return files, read
 
 
-def _open_zip(path):
+def _files_of_zip(path):
+    """As ``_files_of_folder``, of an archive."""
     try:
         archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise DataError(f'{path} is no folder and no whole .zip archive: {error}; unpack it, or download it '
-                        'again') from error
+        raise DataError(f'{path} {_what_it_is(path)}') from error
     except OSError as error:
         raise DataError(f'{path} cannot be read: {error.strerror}') from error
-    stamps = {entry.filename: (entry.file_size, entry.date_time) for entry in archive.infolist()
-              if all(map(_is_visible, PurePosixPath(entry.filename).parts)) and _is_image(entry.filename)}
+    files = {entry.filename: (entry.file_size, entry.date_time, entry.CRC)
+             for entry in archive.infolist() if not entry.is_dir()}
 
     def read(name):
         try:
             return archive.read(name)
-        except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # RuntimeError: encrypted
+        # RuntimeError: encrypted. NotImplementedError: packed in a way that Python does not know.
+        except (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f'it cannot be read: {error}') from error
 
-    return _source(path.stem, stamps, read)
+    return files, read
 
 
-def _source(name, stamps, read):
-    names = sorted(stamps)
-    return Source(name, names, [stamps[name] for name in names], read)
+def _what_it_is(path):
+    """Says of a file that is no whole .zip what it is, and what to do."""
+    with path.open('rb') as file:
+        head = file.read(512).removeprefix(b'\xef\xbb\xbf').lstrip()
+    size = path.stat().st_size
+    if not size:
+        return 'is empty; download it again'
+    for start, meaning in HEADS:
+        if head.startswith(start):
+            return f'{meaning} ({size:,} bytes are there)'
+    return f'is neither a folder nor a .zip archive ({size:,} bytes, the first {head[:8]!r})'
 
 
-def _is_visible(name):
-    return not name.startswith('.') and name != '__MACOSX'
+def _nearest(path):
+    """Names what comes nearest to a path that does not exist."""
+    missing = path = Path(os.path.abspath(path))
+    while not path.exists():
+        missing, path = path, path.parent
+    if not path.is_dir():
+        return f'{path} does, and is a file'
+    try:
+        alike = difflib.get_close_matches(missing.name, os.listdir(path), n=1)
+    except OSError:
+        alike = []
+    return f'did you mean {path / alike[0]}?' if alike else f'the nearest folder that does is {path}'
 
 
-def _is_image(name):
-    name = PurePosixPath(name).name
-    return _is_visible(name) and name.lower().endswith(SUFFIXES)
+def _count_by_suffix(files):
+    if not files:
+        return 'it is empty'
+    counts = Counter(PurePosixPath(name).suffix.lower() or 'without a suffix' for name in files)
+    most = sorted(counts, key=lambda suffix: (-counts[suffix], suffix))[:5]
+    return 'what is there, by suffix: ' + ', '.join(f'{counts[suffix]:,} {suffix}' for suffix in most)
 
 
-def _refuse_folder(error):
-    raise DataError(f'{error.filename} cannot be read: {error.strerror}') from error
+def _hint(path, files):
+    """Points at a place in or beside the source that does hold images, if there is one."""
+    hidden = sorted(str(PurePosixPath(name).parent) for name in files if name.lower().endswith(SUFFIXES)
+                    and not PurePosixPath(name).name.startswith('.'))
+    if hidden and path.is_dir():
+        return f'; images lie in {path / hidden[0]}, which is passed over unless it is named itself'
+    zips = [name for name in sorted(files) if name.lower().endswith('.zip')]
+    if path.is_file():
+        return f'; unpack it, for it holds {zips[0]}' if zips else ''
+    for archive in [*(path / name for name in zips), *sorted(path.resolve().parent.glob('*.zip'))]:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as opened:
+                count = sum(map(is_image, opened.namelist()))
+            if count:
+                return f'; {archive} holds {count:,}: --dataset_dir={archive}'
+    return ''

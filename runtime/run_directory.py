@@ -40,7 +40,7 @@ class RunDirectory:
         return None if checkpoint is None else int(checkpoint.rpartition('-')[2])
 
     def agree(self, config, may_change):
-        """Writes ``config.json``, once it agrees with that of the checkpoints, if there are any.
+        """Refuses settings with which the checkpoints that there are, if any, were not made.
 
         Args:
           config: the settings of the run, {flag: value}, values as JSON has them.
@@ -56,6 +56,9 @@ class RunDirectory:
                 lines = [f'  {name}: {before.get(name)} there, {config[name]} now' for name in differing]
                 raise RunError('\n'.join([f'{self.path} holds a run with other settings:', *lines,
                                           'repeat them to go on with that run, or name another --model_dir']))
+
+    def write_config(self, config):
+        """Writes the settings of the run, as ``agree`` takes them, into ``config.json``."""
         self.write('config.json', json.dumps(config, indent=2).encode() + b'\n')
 
     def write(self, name, content):

@@ -1,6 +1,14 @@
 """Image files become a pack, to the pixel, and the pack a stream computed from (seed, step)."""
 
+import json
 import shutil
+import signal
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
@@ -9,8 +17,21 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 import ops  # noqa: F401 (puts TensorFlow into graph mode)
-from data import DataError, batch_indices, crop_of, make_pack, open_source, steps_per_epoch, stream
+from data import DataError, crop_of, make_pack, open_source
+from data.stream import batch_indices, steps_per_epoch, stream
 from tests.pictures import random_image, write_images
+
+ROOT = Path(__file__).parent.parent
+
+
+def archive_of(folder):
+    """Returns the bytes of a .zip of a folder of three images, which is made."""
+    write_images(folder, 3)
+    return Path(shutil.make_archive(folder.with_name('made'), 'zip', folder)).read_bytes()
+
+
+def pack_of(folder, size=16):
+    return make_pack(open_source(folder), 'auto', size, folder.with_name('cache'))
 
 
 def test_a_folder_is_searched_in_depth_and_in_order(tmp_path):
@@ -22,9 +43,12 @@ def test_a_folder_is_searched_in_depth_and_in_order(tmp_path):
     write_images(tmp_path / '.hidden', 1)
     (tmp_path / 'a' / '._000001.jpg').touch()
     (tmp_path / 'a' / 'gone.png').symlink_to('nowhere')
+    (tmp_path / 'a' / 'around').symlink_to(tmp_path)
+    write_images(tmp_path / '.elsewhere', 1)
+    (tmp_path / 'linked').symlink_to(tmp_path / '.elsewhere')
     source = open_source(tmp_path)
     assert source.name == tmp_path.name
-    assert source.names == ['a/000001.jpg', 'a/000002.JPEG', 'b/deep/000001.png']
+    assert source.names == ['a/000001.jpg', 'a/000002.JPEG', 'b/deep/000001.png', 'linked/000001.png']
 
 
 def test_a_zip_is_its_folder(tmp_path):
@@ -46,7 +70,12 @@ def test_the_embedded_faces():
 @pytest.mark.parametrize(('make', 'message'), [
     (lambda path: None, 'does not exist'),
     (lambda path: path.mkdir(), 'holds no image'),
-    (lambda path: path.write_text('<html>'), 'no folder and no whole .zip'),
+    (lambda path: path.touch(), 'is empty'),
+    (lambda path: path.write_text('\n<!DOCTYPE html><html>'), 'is a web page'),
+    (lambda path: path.write_bytes(archive_of(path.with_name('faces'))[:-30]), 'is a .zip archive that was cut short'),
+    (lambda path: path.write_bytes(b'Rar!'), 'is a RAR archive; unpack it'),
+    (lambda path: path.write_bytes(b'\xff\xd8\xff\xe0'), 'is a single image'),
+    (lambda path: path.write_bytes(b'neither'), "is neither a folder nor a .zip archive .*b'neither'"),
 ])
 def test_sources_that_are_none(tmp_path, make, message):
     make(tmp_path / 'faces.zip')
@@ -87,13 +116,56 @@ def test_resizing_happens_after_the_crop_and_is_antialiased(tmp_path):
     np.testing.assert_allclose(pack.images[0].astype(int), 150, atol=6)
 
 
-def test_grey_and_palette_images_become_rgb(tmp_path):
-    grey = random_image(1, 16, 16)[..., 0]
-    Image.fromarray(grey).save(tmp_path / 'a.png')
-    Image.fromarray(grey).convert('P').save(tmp_path / 'b.png')
-    pack = make_pack(open_source(tmp_path), 'auto', 16, tmp_path / 'cache')
-    for image in pack.images:
-        np.testing.assert_array_equal(image, np.stack([grey] * 3, axis=-1))
+GREY = random_image(1, 16, 16)[..., 0]
+COLOURS = random_image(2, 16, 16)
+
+
+def with_alpha(image):
+    """Opaque above, transparent below."""
+    alpha = np.zeros_like(image[..., :1])
+    alpha[:8] = 255
+    return np.concatenate([image, alpha], axis=-1)
+
+
+def on_white(image):
+    return np.concatenate([image[:8], np.full_like(image[8:], 255)])
+
+
+def upright(image, orientation):
+    """Encodes an image that is stored lying on its side and says so."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return Image.fromarray(image), {'format': 'png', 'exif': exif}
+
+
+@pytest.mark.parametrize(('image', 'options', 'expected'), [
+    (Image.fromarray(GREY), {'format': 'png'}, np.stack([GREY] * 3, axis=-1)),
+    (Image.fromarray(GREY).convert('P'), {'format': 'png'}, np.stack([GREY] * 3, axis=-1)),
+    (Image.fromarray(GREY > 99), {'format': 'png'}, np.stack([(GREY > 99) * 255] * 3, axis=-1)),
+    (Image.fromarray(GREY.astype(np.uint16) * 257), {'format': 'png'}, np.stack([GREY] * 3, axis=-1)),
+    (Image.fromarray(with_alpha(COLOURS)), {'format': 'png'}, on_white(COLOURS)),
+    (Image.fromarray(np.stack([GREY, with_alpha(COLOURS)[..., 3]], -1)), {'format': 'png'},
+     on_white(np.stack([GREY] * 3, axis=-1))),
+    (Image.fromarray(COLOURS), {'format': 'webp', 'lossless': True}, COLOURS),
+    (Image.fromarray(COLOURS), {'format': 'bmp'}, COLOURS),
+    (Image.fromarray(COLOURS), {'format': 'png', 'save_all': True, 'append_images': [Image.fromarray(GREY)]}, COLOURS),
+    (Image.fromarray(COLOURS),
+     {'format': 'webp', 'lossless': True, 'save_all': True, 'append_images': [Image.fromarray(GREY)]}, COLOURS),
+    (*upright(np.rot90(COLOURS), 6), COLOURS),
+    (*upright(COLOURS[:, ::-1], 2), COLOURS),
+], ids=['grey', 'palette', 'bits', '16-bit', 'alpha', 'grey-alpha', 'webp', 'bmp', 'apng', 'animated-webp', 'turned',
+        'mirrored'])
+def test_every_kind_of_image_becomes_what_a_viewer_shows(tmp_path, image, options, expected):
+    (tmp_path / 'faces').mkdir()
+    image.save(tmp_path / 'faces' / 'a.PNG', **options)  # what it is decides, not its name
+    np.testing.assert_array_equal(pack_of(tmp_path / 'faces').images[0], expected)
+
+
+def test_cmyk(tmp_path):
+    (tmp_path / 'faces').mkdir()
+    Image.new('CMYK', (16, 16), (0, 255, 255, 0)).save(tmp_path / 'faces' / 'a.jpg')
+    np.testing.assert_allclose(pack_of(tmp_path / 'faces').images[0].astype(int),
+                               np.broadcast_to([255, 0, 0], (16, 16, 3)), atol=3)
 
 
 def test_a_pack_is_found_again_and_made_anew_for_other_files(tmp_path):
@@ -107,26 +179,142 @@ def test_a_pack_is_found_again_and_made_anew_for_other_files(tmp_path):
               make_pack(open_source(folder), 'auto', 8, tmp_path / 'cache')]
     assert [pack.images.shape for pack in others] == [(4, 16, 16, 3), (4, 8, 8, 3)]
     assert len({first, *(pack.path for pack in others)}) == 3
-    assert len(list((tmp_path / 'cache').iterdir())) == 3
+    assert len(list((tmp_path / 'cache').glob('*.npy'))) == 3
+    assert not list((tmp_path / 'cache').glob('*.part'))
 
 
-def test_a_broken_image_is_named_and_leaves_no_pack(tmp_path):
+def claim_pixels(png, width, height):
+    """Writes another size into the head of a PNG."""
+    head = b'IHDR' + struct.pack('>II', width, height) + png[24:29]
+    return png[:12] + head + struct.pack('>I', zlib.crc32(head)) + png[33:]
+
+
+HOSTILE = {
+    'empty.jpg': (lambda png: b'', 'it is empty'),
+    'page.jpg': (lambda png: b'<html>', 'it is no JPEG, PNG, WebP, BMP or GIF image'),
+    'postscript.jpg': (lambda png: b'%!PS-Adobe-3.0 EPSF-3.0', 'it is no JPEG'),
+    'half.png': (lambda png: png[:len(png) // 2], 'it cannot be decoded'),
+    'flipped.png': (lambda png: png[:60] + bytes([png[60] ^ 255]) + png[61:], 'it cannot be decoded'),
+    'large.png': (lambda png: claim_pixels(png, 12_000, 10_000), 'it claims 12000x10000 pixels and is not decoded'),
+    'bomb.png': (lambda png: claim_pixels(png, 100_000, 100_000), 'it is not decoded'),
+}
+
+
+def test_broken_images_are_skipped_and_listed(tmp_path):
+    folder = write_images(tmp_path / 'faces', 99 * len(HOSTILE))
+    whole = pack_of(folder)
+    png = (folder / '000001.png').read_bytes()
+    for name, (spoil, _) in HOSTILE.items():
+        (folder / name).write_bytes(spoil(png))
+    pack = pack_of(folder)
+    np.testing.assert_array_equal(pack.images, whole.images)
+    assert pack.broken.keys() == HOSTILE.keys()
+    for name, (_, reason) in HOSTILE.items():
+        assert reason in pack.broken[name]
+    assert json.loads(pack.facts_path.read_text())['broken'] == pack.broken
+    assert pack_of(folder).broken == pack.broken
+
+
+def test_more_than_one_in_a_hundred_broken_is_an_error(tmp_path):
+    folder = write_images(tmp_path / 'faces', 99)
+    (folder / '000007.png').write_bytes(b'')
+    with pytest.raises(DataError, match='1 of the first 99 images of faces cannot be used') as refusal:
+        pack_of(folder)
+    assert '000007.png: it is empty' in str(refusal.value)
+    [listing] = (tmp_path / 'cache').iterdir()
+    assert json.loads(listing.read_text())['broken'] == {'000007.png': 'it is empty'}
+
+
+def test_a_file_of_a_zip_that_unpacks_to_a_huge_one_is_not_read(tmp_path):
+    folder = write_images(tmp_path / 'faces', 100)
+    archive = Path(shutil.make_archive(folder, 'zip', folder))
+    with zipfile.ZipFile(archive, 'a', zipfile.ZIP_DEFLATED) as file, file.open('bomb.png', 'w') as bomb:
+        for _ in range(257):
+            bomb.write(bytes(1 << 20))
+    assert pack_of(archive).broken == {
+        'bomb.png': 'it is 269,484,032 bytes long, and no more than 268,435,456 are read'}
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize('spoil', [
+    cut, flip, lambda path: path.write_bytes(b''), lambda path: np.save(path, np.zeros([3, 16, 16, 3], np.uint8)),
+    lambda path: path.with_suffix('.json').unlink(), lambda path: path.with_suffix('.json').write_text('[]')])
+def test_a_damaged_or_foreign_pack_is_made_anew(tmp_path, capsys, spoil):
     folder = write_images(tmp_path / 'faces', 3)
-    whole = (folder / '000002.png').read_bytes()
-    (folder / '000002.png').write_bytes(whole[:len(whole) // 2])
-    with pytest.raises(DataError, match=r'000002\.png cannot be used: it cannot be decoded'):
-        make_pack(open_source(folder), 'auto', 16, tmp_path / 'cache')
+    pack = pack_of(folder)
+    path, images = pack.path, np.array(pack.images)
+    spoil(path)
+    np.testing.assert_array_equal(pack_of(folder).images, images)
+    assert 'is not as it was made, and is made anew' in capsys.readouterr().out
+    pack_of(folder)
+    assert not capsys.readouterr().out
+
+
+def test_two_processes_make_one_pack_and_a_killed_one_does_no_harm(tmp_path):
+    folder = write_images(tmp_path / 'faces', 3)
+    images = np.array(make_pack(open_source(folder), 'auto', 16, tmp_path / 'alone').images)
+    write_images(tmp_path / 'slow', 3)
+    code = ('import sys, os, signal; from pathlib import Path; from data import make_pack, open_source\n'
+            'source = open_source(sys.argv[1])\n'
+            'if sys.argv[3:]: source = source._replace(read=lambda name: os.kill(os.getpid(), signal.SIGKILL))\n'
+            'make_pack(source, "auto", 16, sys.argv[2])')
+    arguments = [sys.executable, '-c', code, folder, tmp_path / 'cache']
+    killed = subprocess.run([*arguments, 'killed'], capture_output=True, check=False, cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL
+    assert [path.suffix for path in (tmp_path / 'cache').iterdir()] == ['.part']
+    processes = [subprocess.Popen(arguments, stderr=subprocess.PIPE, cwd=ROOT) for _ in range(3)]
+    errors = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], errors
+    assert sorted(path.suffix for path in (tmp_path / 'cache').iterdir()) == ['.json', '.npy']
+    np.testing.assert_array_equal(pack_of(folder).images, images)
+
+
+def test_no_room_for_the_pack_is_said_before_the_work(tmp_path):
+    source = open_source(write_images(tmp_path / 'faces', 1))
+    with pytest.raises(DataError, match=r'takes 300,000,000,000,128 bytes, and [0-9,]+ are free there; --cache_dir'):
+        make_pack(source, 'auto', 10_000_000, tmp_path / 'cache')
     assert not list((tmp_path / 'cache').iterdir())
 
 
+@pytest.mark.parametrize(('path', 'message'), [
+    ('face', r'face does not exist; did you mean .*/faces\?'),
+    ('some/where', 'where does not exist; the nearest folder that does is '),
+    ('faces/notes.txt/b', 'notes.txt does, and is a file'),
+    ('empty', 'holds no image .*: it is empty; .*aligned.zip holds 3: --dataset_dir='),
+    ('faces', r'by suffix: 2 \.txt, 1 \.png, 1 without a suffix; images lie in .*/\.hidden'),
+    ('zips', 'inner.zip holds 3: --dataset_dir='),
+    ('outer.zip', 'unpack it, for it holds inner.zip'),
+])
+def test_a_path_without_images_is_answered_with_the_nearest_thing(tmp_path, path, message):
+    (tmp_path / 'aligned.zip').write_bytes(archive_of(tmp_path / '.made'))
+    for folder in 'empty', 'faces', 'zips':
+        (tmp_path / folder).mkdir()
+    write_images(tmp_path / 'faces' / '.hidden', 1)
+    for name in 'notes.txt', 'more.TXT', 'README':
+        (tmp_path / 'faces' / name).touch()
+    (tmp_path / 'zips' / 'inner.zip').write_bytes((tmp_path / 'aligned.zip').read_bytes())
+    shutil.make_archive(tmp_path / 'outer', 'zip', tmp_path / 'zips')
+    with pytest.raises(DataError, match=message):
+        open_source(tmp_path / path)
+
+
 def test_a_celeba_crop_of_other_images_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r'000001\.png cannot be used: it is 20x24 pixels.*--crop=auto'):
+    with pytest.raises(DataError, match=r'000001\.png: it is 20x24 pixels, .*--crop=auto'):
         make_pack(open_source(write_images(tmp_path / 'faces', 1)), 'center108', 16, tmp_path)
 
 
 def test_a_cache_that_cannot_be_written(tmp_path):
     (tmp_path / 'cache').touch()
-    with pytest.raises(DataError, match=r'cannot be written: .*; --cache_dir names another'):
+    with pytest.raises(DataError, match=r'cannot be written: .*; it takes 896 bytes, and --cache_dir names another'):
         make_pack(open_source(write_images(tmp_path / 'faces', 1)), 'auto', 16, tmp_path / 'cache')
 
 

@@ -99,7 +99,7 @@ def test_the_grids(finished):
 def test_the_real_images(finished):
     _, folder = finished
     reals = imageio.imread(folder / 'reals.png').reshape(8, 16, 8, 16, 3).swapaxes(1, 2).reshape(64, 16, 16, 3)
-    [pack] = (np.load(path) for path in (folder.parent / 'cache').iterdir())
+    [pack] = (np.load(path) for path in (folder.parent / 'cache').glob('*.npy'))
     np.testing.assert_array_equal(reals[:IMAGES], pack)
     assert not reals[IMAGES:].any()
 
@@ -212,6 +212,19 @@ def test_a_run_directory_that_cannot_be_made(fit, faces, tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(RunError, match=r'cannot be made: .*; --model_dir names another'):
         fit('file/run', config(faces))
+
+
+def test_what_is_missing_or_broken_is_said(tmp_path):
+    faces = write_images(tmp_path / 'img', 100, 218, 178, suffix='.jpg')
+    (faces / '000002.jpg').write_bytes(b'')
+    done = run_command(dataset_dir=faces, model_dir=tmp_path / 'run', cache_dir=tmp_path, image_size=128, max_steps=1,
+                       g_depths=[4, 4, 4, 4, 4])
+    assert done.returncode == 0, done.stderr
+    for words in ('99 of img', '1 more, skipped; ',
+                  "warning     100 of CelebA's 202,599 images are there; missing 202,499: ",
+                  'rows 55:163, columns 35:143 of images of 178x218, enlarged to 128x128'):
+        assert words in done.stdout
+    assert json.loads((tmp_path / 'run' / 'config.json').read_text())['images'] == 99
 
 
 @pytest.mark.parametrize(('flags', 'message'), [
