@@ -56,7 +56,8 @@ flags.DEFINE_integer('sample_steps', None, 'Draw a grid every so many steps, bes
 flags.DEFINE_integer('save_steps', 250, 'Save a checkpoint every so many steps.', lower_bound=1)
 flags.DEFINE_integer('log_steps', 10, 'Log losses and speed every so many steps.', lower_bound=1)
 
-MAY_CHANGE = ('epochs', 'max_steps', 'sample_steps', 'save_steps', 'log_steps', 'versions')
+# Where the images lie may change, too: what they are is told by their number and checksum.
+MAY_CHANGE = ('dataset_dir', 'epochs', 'max_steps', 'sample_steps', 'save_steps', 'log_steps', 'versions')
 
 
 class Config(NamedTuple):
@@ -120,7 +121,7 @@ def train(config, model_dir, cache_dir):
     if count < config.batch_size:
         raise DataError(f'{source.name} holds {count} images, fewer than a batch of {config.batch_size}; '
                         f'--batch_size={count} or less would do')
-    record = _record(config, count)
+    record = _record(config, pack)
     directory.agree(record, MAY_CHANGE)
     directory.write_config(record)
     directory.write('reals.png', grid(pack.images, 8, 8))
@@ -181,7 +182,9 @@ def run(config, graph, directory, last_step, epoch_steps):
         ProgressHook(graph.measures, last_step, config.batch_size, epoch_steps),
     ]
     # The local init op runs once global_step is restored.
-    scaffold = tf.train.Scaffold(local_init_op=tf.group(tf.train.Scaffold.default_local_init_op(), graph.start))
+    scaffold = tf.train.Scaffold(
+        local_init_op=tf.group(tf.train.Scaffold.default_local_init_op(), graph.start),
+        saver=tf.train.Saver(save_relative_paths=True))  # so that a run directory can be moved and copied
     with tf.train.MonitoredTrainingSession(
             checkpoint_dir=str(directory.path), scaffold=scaffold, hooks=hooks, config=session_config(),
             save_checkpoint_steps=config.save_steps, save_summaries_steps=None, save_summaries_secs=None,
@@ -213,17 +216,17 @@ def config_of(values):
     return Config(**config)
 
 
-def _record(config, count):
+def _record(config, pack):
     versions = {'python': platform.python_version(), 'tensorflow': tf.__version__, 'numpy': np.__version__}
-    return {**config._asdict(), 'images': count, 'versions': versions}
+    return {**config._asdict(), 'images': len(pack.images), 'images_crc32': pack.crc32, 'versions': versions}
 
 
 def _describe_crop(pack):
     height, width = pack.source_shape
     size = pack.images.shape[1]
     change = 'enlarged' if pack.rows.stop - pack.rows.start < size else 'resized'
-    return (f'rows {pack.rows.start}:{pack.rows.stop}, columns {pack.columns.start}:{pack.columns.stop} of images of '
-            f'{width}x{height}, {change} to {size}x{size}')
+    return (f'rows {pack.rows.start}:{pack.rows.stop}, columns {pack.columns.start}:{pack.columns.stop} of images like '
+            f'the first, {width}x{height}, {change} to {size}x{size}')
 
 
 def _parameters(network):

@@ -31,6 +31,7 @@ class Pack(NamedTuple):
       source_shape: height and width of the first image before the crop, in pixels.
       rows, columns: what the crop kept of it, as slices.
       broken: {name: reason} of the images that were skipped.
+      crc32: checksum of the file, and so of the images.
     """
 
     images: np.ndarray
@@ -40,6 +41,7 @@ class Pack(NamedTuple):
     rows: slice
     columns: slice
     broken: dict[str, str]
+    crc32: int
 
 
 def make_pack(source, crop, size, cache_dir):
@@ -86,7 +88,8 @@ def _load(path):
         if _checksum(path) == facts['crc32']:
             shape = tuple(facts['source_shape'])
             images = np.lib.format.open_memmap(path, 'r')
-            return Pack(images, path, facts_path, shape, *crop_of(facts['crop'], shape), facts['broken'])
+            return Pack(images, path, facts_path, shape, *crop_of(facts['crop'], shape), facts['broken'],
+                        facts['crc32'])
     except (OSError, ValueError, KeyError, TypeError):  # what a damaged or foreign file leads to
         pass
     print(f'the pack {path} is not as it was made, and is made anew')

@@ -58,6 +58,8 @@ def open_source(path=None):
     Raises:
       DataError: the path does not exist, is neither folder nor .zip, or holds no image.
     """
+    if path == '':
+        raise DataError('--dataset_dir is empty; it takes a folder of images or a .zip of one')
     path = EMBEDDED if path is None else Path(path).expanduser()
     if path.is_dir():
         files, read = _files_of_folder(path)

@@ -24,7 +24,7 @@ class ProgressHook(tf.train.SessionRunHook):
     def after_create_session(self, session, coord):
         step = session.run(tf.train.get_global_step())
         self._bar = tqdm(total=self._last_step * self._batch_size, initial=step * self._batch_size, unit=' images',
-                         dynamic_ncols=True, bar_format='{desc}|{bar}| {rate_fmt} {elapsed}<{remaining}')
+                         dynamic_ncols=True, bar_format='{desc} {rate_fmt} {remaining} left |{bar}|')
         self._describe(step)
 
     def before_run(self, run_context):
@@ -32,7 +32,7 @@ class ProgressHook(tf.train.SessionRunHook):
 
     def after_run(self, run_context, run_values):
         measured = run_values.results
-        self._describe(measured['step'], f', g_loss {measured["g_loss"]:.3f}, d_loss {measured["d_loss"]:.3f} ')
+        self._describe(measured['step'], f' g_loss {measured["g_loss"]:.3f} d_loss {measured["d_loss"]:.3f}')
         self._bar.update(self._batch_size)
 
     def end(self, session):
@@ -40,7 +40,7 @@ class ProgressHook(tf.train.SessionRunHook):
 
     def _describe(self, step, losses=''):
         epoch, epochs = (epoch_of(number, self._steps_per_epoch) for number in (step, self._last_step))
-        self._bar.set_description_str(f'step {step}/{self._last_step}, epoch {epoch}/{epochs}{losses}', refresh=False)
+        self._bar.set_description_str(f'step {step}/{self._last_step} epoch {epoch}/{epochs}{losses}', refresh=False)
 
 
 class LogHook(tf.train.SessionRunHook):
@@ -128,7 +128,9 @@ class SampleHook(tf.train.SessionRunHook):
 
 
 class StopHook(tf.train.SessionRunHook):
-    """Lets Ctrl-C and SIGTERM end the run after the step at hand, so that it is saved; a second one ends it at once.
+    """Lets Ctrl-C and SIGTERM end the run after the step at hand, so that it is saved.
+
+    Python hears of a signal when the step is done; another one from then on, while saving, ends the run at once.
 
     Attributes:
       stopped: whether that has happened.

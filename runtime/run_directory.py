@@ -35,9 +35,20 @@ class RunDirectory:
                            'another') from error
 
     def step(self):
-        """Returns the step of the latest checkpoint, or None where there is none."""
-        checkpoint = tf.train.latest_checkpoint(str(self.path))
-        return None if checkpoint is None else int(checkpoint.rpartition('-')[2])
+        """Returns the step of the latest checkpoint, or None where there is none.
+
+        Raises:
+          RunError: there was one, and its files are gone.
+        """
+        state = tf.train.get_checkpoint_state(str(self.path))
+        if state is None:
+            return None
+        if not tf.train.checkpoint_exists(state.model_checkpoint_path):
+            kept = ', '.join(sorted(path.stem for path in self.path.glob('model.ckpt-*.index'))) or 'none'
+            raise RunError(f"the latest checkpoint {state.model_checkpoint_path} is gone (still there: {kept}); "
+                           f"restore it, write the name of another into {self.path / 'checkpoint'}, or name another "
+                           '--model_dir')
+        return int(state.model_checkpoint_path.rpartition('-')[2])
 
     def agree(self, config, may_change):
         """Refuses settings with which the checkpoints that there are, if any, were not made.

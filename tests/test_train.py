@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def finished(faces, tmp_path_factory):
 
 def test_the_command_says_what_it_found_and_how_it_goes_on(finished):
     done, folder = finished
-    for words in (f'{IMAGES} of faces', 'rows 2:22, columns 0:20 of images of 20x24, resized to 16x16',
+    for words in (f'{IMAGES} of faces', 'rows 2:22, columns 0:20 of images like the first, 20x24, resized to 16x16',
                   f'7, {EPOCH_STEPS} an epoch', 'generator 1,899, discriminator 1,394', 'device', str(folder)):
         assert words in done.stdout
     for words in 'step 7/7', 'epoch 3/3', 'g_loss', 'd_loss', 'images/s':
@@ -153,6 +154,35 @@ def test_a_resumed_run_is_the_run_that_never_stopped(fit, faces):
         assert path.read_bytes() == (parts / 'samples' / path.name).read_bytes()
 
 
+def test_a_run_that_was_moved_or_copied_goes_on_by_itself(fit, faces):
+    original = fit('original', config(faces, max_steps=1))
+    before = {path: path.read_bytes() for path in original.glob('model.ckpt-*')}
+    shutil.copytree(original, original.with_name('copy'))
+    copied = fit('copy', config(faces, save_steps=1))
+    assert variables(copied)['global_step'] == 2 * EPOCH_STEPS
+    assert {path: path.read_bytes() for path in original.glob('model.ckpt-*')} == before
+    original.rename(original.with_name('moved'))
+    assert_same_bits(variables(fit('moved', config(faces))), variables(copied))
+
+
+def test_images_may_move_but_not_change(fit, faces, tmp_path):
+    fit('run', config(faces, max_steps=1))
+    moved = shutil.copytree(faces, tmp_path / 'moved')
+    folder = fit('run', config(moved, max_steps=2))
+    assert variables(folder)['global_step'] == 2
+    write_images(moved, IMAGES, height=30)
+    with pytest.raises(RunError, match=r'images_crc32: \d+ there, \d+ now'):
+        fit('run', config(moved, max_steps=3))
+
+
+def test_a_latest_checkpoint_that_is_gone(fit, faces):
+    folder = fit('run', config(faces, max_steps=2))
+    for path in folder.glob('model.ckpt-2.*'):
+        path.unlink()
+    with pytest.raises(RunError, match=r'model\.ckpt-2 is gone .still there: model\.ckpt-0'):
+        fit('run', config(faces, max_steps=3))
+
+
 def test_another_seed_is_another_run(fit, faces):
     ours, theirs = (variables(fit(str(seed), config(faces, max_steps=1, seed=seed))) for seed in (0, 1))
     assert not np.array_equal(ours['g/reshape/dense/kernel'], theirs['g/reshape/dense/kernel'])
@@ -222,13 +252,14 @@ def test_what_is_missing_or_broken_is_said(tmp_path):
     assert done.returncode == 0, done.stderr
     for words in ('99 of img', '1 more, skipped; ',
                   "warning     100 of CelebA's 202,599 images are there; missing 202,499: ",
-                  'rows 55:163, columns 35:143 of images of 178x218, enlarged to 128x128'):
+                  'rows 55:163, columns 35:143 of images like the first, 178x218, enlarged to 128x128'):
         assert words in done.stdout
     assert json.loads((tmp_path / 'run' / 'config.json').read_text())['images'] == 99
 
 
 @pytest.mark.parametrize(('flags', 'message'), [
     (['--dataset_dir=/no/such/folder'], '/no/such/folder does not exist'),
+    (['--dataset_dir='], '--dataset_dir is empty'),
     (['--image_size=30'], 'must be a multiple of 2 to the number of --g_depths'),
     (['--g_depths=64,x'], 'must be whole numbers above 0'),
     (['--crop=center107'], 'center107'),
