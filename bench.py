@@ -20,7 +20,10 @@ import tensorflow.compat.v1 as tf
 from absl import app, flags
 
 import ops  # noqa: F401 (puts TensorFlow into graph mode)
-from data import DataError, crop_of, make_pack, open_source
+from data.crop import crop_of
+from data.errors import DataError
+from data.pack import make_pack
+from data.source import open_source
 from data.stream import stream
 
 FLAGS = flags.FLAGS

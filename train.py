@@ -13,8 +13,10 @@ import runtime  # noqa: F401 (first: it sets what TensorFlow reads when it is lo
 
 # isort: split
 
+import math
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -23,8 +25,11 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from absl import app, flags
 
-from data import CROPS, DataError, make_pack, open_source
 from data.celeba import shortfall
+from data.crop import CROPS
+from data.errors import DataError
+from data.pack import make_pack
+from data.source import open_source
 from data.stream import steps_per_epoch, stream
 from model import DCGAN
 from runtime.hooks import LogHook, ProgressHook, SampleHook, StopHook
@@ -114,7 +119,7 @@ def train(config, model_dir, cache_dir):
       RunError: ``model_dir`` cannot.
     """
     source = open_source(config.dataset_dir)
-    directory = RunDirectory(model_dir or Path('runs', source.name))
+    directory = RunDirectory(model_dir or Path('runs', re.sub(r'[\[\]*?\\]', '_', source.name)))
     directory.agree(config._asdict(), MAY_CHANGE)
     pack = make_pack(source, config.crop, config.image_size, cache_dir)
     count = len(pack.images)
@@ -123,8 +128,6 @@ def train(config, model_dir, cache_dir):
                         f'--batch_size={count} or less would do')
     record = _record(config, pack)
     directory.agree(record, MAY_CHANGE)
-    directory.write_config(record)
-    directory.write('reals.png', grid(pack.images, 8, 8))
 
     epoch_steps = steps_per_epoch(count, config.batch_size)
     last_step = min(config.epochs * epoch_steps, config.max_steps or sys.maxsize)
@@ -144,6 +147,8 @@ def train(config, model_dir, cache_dir):
         if first_step >= last_step:
             print(f'all {last_step} steps are done already; more --epochs or --max_steps would go on')
             return False
+        directory.write_config(record)
+        directory.write('reals.png', grid(pack.images, 8, 8))
         stopped = run(config, graph, directory, last_step, epoch_steps)
         print(f'step {directory.step()} is saved in {directory.path}')
         return stopped
@@ -210,7 +215,7 @@ def main(argv):
 def config_of(values):
     """Returns the Config that parsed flags give."""
     config = {name: getattr(values, name) for name in Config._fields}
-    config['dataset_dir'] = values.dataset_dir and str(Path(values.dataset_dir).expanduser().resolve())
+    config['dataset_dir'] = values.dataset_dir and os.path.realpath(os.path.expanduser(values.dataset_dir))
     config['g_depths'] = [int(depth) for depth in values.g_depths]
     config['d_depths'] = [int(depth) for depth in values.d_depths]
     return Config(**config)
@@ -239,6 +244,10 @@ def _are_depths(values):
 
 for name in 'g_depths', 'd_depths':
     flags.register_validator(name, _are_depths, 'must be whole numbers above 0, separated by commas, as 64,32,16,8')
+
+
+for name in 'learning_rate', 'beta1':
+    flags.register_validator(name, math.isfinite, 'must be a number')
 
 
 @flags.multi_flags_validator(['image_size', 'g_depths'],

@@ -1,9 +1,7 @@
 """How an encoded image becomes pixels: decoded to upright RGB, cropped, brought to size."""
 
 import io
-import warnings
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from data.errors import DataError
@@ -24,9 +22,6 @@ RESIZER = 'Pillow bilinear'  # antialiased: when shrinking, its triangle grows w
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF')
 MAX_PIXELS = 1 << 26  # 8192 x 8192; a file that claims more is taken for a decompression bomb
 ORIENTATION = 0x0112  # the EXIF tag
-
-# Images between Pillow's own limit, where it warns, and the double, where it raises, are refused here.
-warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
 
 
 def crop_of(crop, shape):
@@ -108,7 +103,7 @@ def _to_rgb(image):
     if image.mode == 'RGB' and 'transparency' not in image.info:
         return image
     if image.mode.startswith('I'):  # 16-bit grey; Pillow's own conversion would cut it off at 255
-        image = Image.fromarray(np.rint(np.asarray(image).clip(0, 65535) / 257).astype(np.uint8))
+        image = image.convert('I').point(lambda value: value * (1 / 257) + 0.5).convert('L')
     elif image.mode in ('RGBA', 'LA', 'PA', 'La', 'RGBa') or 'transparency' in image.info:
         image = image.convert('RGBA')
         image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)

@@ -3,9 +3,14 @@
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
+import pickle
+import queue
 import shutil
+import subprocess
+import sys
 import zlib
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -14,11 +19,12 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from data.crop import RESIZER, crop_and_resize, crop_of, decode
+from data.crop import RESIZER, crop_of
 from data.errors import DataError
 
 MAX_BROKEN = 0.01  # share of the images
 AT_ONCE = 1 << 24  # bytes decoded before they are written: what bounds the memory
+PART = 32  # images that a worker is sent at a time
 
 
 class Pack(NamedTuple):
@@ -61,16 +67,13 @@ def make_pack(source, crop, size, cache_dir):
     """
     facts = {'source': source.name, 'crop': crop, 'size': size, 'resizer': RESIZER,
              'fingerprint': _fingerprint(source, crop, size)}
-    path = Path(cache_dir).expanduser() / f'{source.name}-{crop}-{size}-{facts["fingerprint"]}.npy'
-    pack = _load(path)
-    if pack is None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            pack = _make(path, source, facts)
-        except OSError as error:
-            raise DataError(f'the pack {path} cannot be written: {error.strerror}; it takes {_bytes(source, size):,} '
-                            'bytes, and --cache_dir names another folder') from error
-    return pack
+    path = Path(os.path.expanduser(cache_dir)) / f'{source.name}-{crop}-{size}-{facts["fingerprint"]}.npy'
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _load(path) or _make(path, source, facts)
+    except OSError as error:
+        raise DataError(f'the pack {path} cannot be written: {error.strerror}; it takes {_bytes(source, size):,} '
+                        'bytes, and --cache_dir names another folder') from error
 
 
 def _fingerprint(source, crop, size):
@@ -134,29 +137,21 @@ def _exclusive(part):
 
 def _fill(file, source, crop, size, facts_path):
     """Writes the images of a source as an .npy file; returns the facts 'images', 'source_shape' and 'broken'."""
-    def read(name):
-        try:
-            image = decode(source.read(name))
-            return (image.height, image.width), crop_and_resize(image, crop, size).tobytes()
-        except DataError as error:
-            return error
-
     found = len(source.names)
     shape, broken = None, {}
     at_once = max(64, AT_ONCE // (size * size * 3))
     _write_header(file, found, size)
-    # Threads, for decoding and resizing are done outside of Python's lock; twice as many as cores, to read meanwhile.
-    with (ThreadPool(2 * os.cpu_count()) as pool,
+    with (_workers(source, crop, size) as prepare,
           tqdm(desc=f'packing {source.name}', total=found, unit=' images') as bar):
         for start in range(0, found, at_once):
             names = source.names[start:start + at_once]
-            for name, result in zip(names, pool.map(read, names), strict=True):
+            for name, result in zip(names, prepare(names), strict=True):
                 if isinstance(result, DataError):
                     broken[name] = str(result)
                 else:
                     shape = shape or result[0]
                     file.write(result[1])
-            bar.update(len(names))
+                bar.update()
             if len(broken) > MAX_BROKEN * found:
                 _write_facts(facts_path, {'broken': broken})
                 first = ''.join(f'\n  {name}: {broken[name]}' for name in list(broken)[:3])
@@ -166,6 +161,48 @@ def _fill(file, source, crop, size, facts_path):
     _write_header(file, found - len(broken), size)
     file.flush()
     return {'images': found - len(broken), 'source_shape': shape, 'broken': broken}
+
+
+@contextlib.contextmanager
+def _workers(source, crop, size):
+    """Starts a ``data.worker`` per core; gives a function of names that yields, in their order, what these answer.
+
+    When this process ends, however it does, so does their standard input, and so do they.
+    """
+    def ask(names):
+        answers = [_read(source, name) for name in names]
+        worker = idle.get()
+        try:
+            pickle.dump([answer for answer in answers if isinstance(answer, bytes)], worker.stdin)
+            worker.stdin.flush()
+            prepared = iter(pickle.load(worker.stdout))
+        except (BrokenPipeError, EOFError) as error:
+            raise DataError(f'the process that decodes {names[0]} and the {len(names) - 1} images after it ended with '
+                            f'status {worker.wait()}; is there memory enough?') from error
+        finally:
+            idle.put(worker)
+        return [next(prepared) if isinstance(answer, bytes) else answer for answer in answers]
+
+    def prepare(names):
+        parts = [names[start:start + PART] for start in range(0, len(names), PART)]
+        return itertools.chain.from_iterable(threads.imap(ask, parts))
+
+    count = min(os.cpu_count(), -(-len(source.names) // PART))
+    idle = queue.SimpleQueue()
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            idle.put(stack.enter_context(subprocess.Popen(
+                [sys.executable, '-m', 'data.worker', crop, str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                cwd=Path(__file__).parent.parent, start_new_session=True)))  # Ctrl-C is for this process alone
+        threads = stack.enter_context(ThreadPool(2 * count))  # while one waits for a worker, another reads
+        yield prepare
+
+
+def _read(source, name):
+    try:
+        return source.read(name)
+    except DataError as error:
+        return error
 
 
 def _write_header(file, count, size):
@@ -181,7 +218,11 @@ def _write_facts(path, facts):
 
 
 def _checksum(path):
-    return zlib.crc32(np.memmap(path, np.uint8, 'r'))
+    checksum = 0
+    with open(path, 'rb') as file:  # read, not mapped, so that it takes no more memory for more images
+        while part := file.read(AT_ONCE):
+            checksum = zlib.crc32(part, checksum)
+    return checksum
 
 
 def _bytes(source, size):

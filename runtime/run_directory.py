@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -24,9 +25,12 @@ class RunDirectory:
         """Makes the folder, unless it is there.
 
         Raises:
-          RunError: it cannot be made or written.
+          RunError: it cannot be made, or TensorFlow would not find its checkpoints.
         """
-        self.path = Path(path).expanduser()
+        self.path = Path(os.path.expanduser(path))
+        if not set(str(self.path)).isdisjoint('[]*?\\'):
+            raise RunError(f'the run directory {self.path} has one of []*?\\ in its name, which TensorFlow takes for a '
+                           'pattern when it looks for checkpoints; --model_dir names another')
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / 'samples').mkdir(exist_ok=True)
@@ -38,17 +42,23 @@ class RunDirectory:
         """Returns the step of the latest checkpoint, or None where there is none.
 
         Raises:
-          RunError: there was one, and its files are gone.
+          RunError: there was one, and it is gone, or the file ``checkpoint`` that names it.
         """
-        state = tf.train.get_checkpoint_state(str(self.path))
-        if state is None:
+        kept = sorted(path.stem for path in self.path.glob('model.ckpt-*.index'))
+        try:
+            state = tf.train.get_checkpoint_state(str(self.path))
+            latest = state and state.model_checkpoint_path
+        except ValueError:  # the file is empty
+            latest = ''
+        if not latest and not kept:
             return None
-        if not tf.train.checkpoint_exists(state.model_checkpoint_path):
-            kept = ', '.join(sorted(path.stem for path in self.path.glob('model.ckpt-*.index'))) or 'none'
-            raise RunError(f"the latest checkpoint {state.model_checkpoint_path} is gone (still there: {kept}); "
-                           f"restore it, write the name of another into {self.path / 'checkpoint'}, or name another "
-                           '--model_dir')
-        return int(state.model_checkpoint_path.rpartition('-')[2])
+        step = re.search(r'model\.ckpt-(\d+)$', latest or '')
+        if step is None or not tf.train.checkpoint_exists(latest):
+            names = self.path / 'checkpoint'
+            raise RunError(f'{names} names no checkpoint that is there, but {latest or "none"}, of '
+                           f'{", ".join(kept) or "none"}; restore it, write model_checkpoint_path: "NAME" into it, or '
+                           'name another --model_dir')
+        return int(step[1])
 
     def agree(self, config, may_change):
         """Refuses settings with which the checkpoints that there are, if any, were not made.
@@ -62,9 +72,10 @@ class RunDirectory:
         """
         if self.step() is not None:
             before = self._read_config()
-            differing = [name for name in config if name not in may_change and config[name] != before.get(name)]
+            differing = [name for name in config
+                         if name not in may_change and name in before and config[name] != before[name]]
             if differing:
-                lines = [f'  {name}: {before.get(name)} there, {config[name]} now' for name in differing]
+                lines = [f'  {name}: {before[name]} there, {config[name]} now' for name in differing]
                 raise RunError('\n'.join([f'{self.path} holds a run with other settings:', *lines,
                                           'repeat them to go on with that run, or name another --model_dir']))
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from data import open_source
 from data.celeba import COUNT, problems_of, shortfall
+from data.source import open_source
 from tests.pictures import write_images
 
 ROOT = Path(__file__).parent.parent

@@ -17,7 +17,10 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 import ops  # noqa: F401 (puts TensorFlow into graph mode)
-from data import DataError, crop_of, make_pack, open_source
+from data.crop import crop_of
+from data.errors import DataError
+from data.pack import make_pack
+from data.source import open_source
 from data.stream import batch_indices, steps_per_epoch, stream
 from tests.pictures import random_image, write_images
 
@@ -262,8 +265,7 @@ def test_a_damaged_or_foreign_pack_is_made_anew(tmp_path, capsys, spoil):
 def test_two_processes_make_one_pack_and_a_killed_one_does_no_harm(tmp_path):
     folder = write_images(tmp_path / 'faces', 3)
     images = np.array(make_pack(open_source(folder), 'auto', 16, tmp_path / 'alone').images)
-    write_images(tmp_path / 'slow', 3)
-    code = ('import sys, os, signal; from pathlib import Path; from data import make_pack, open_source\n'
+    code = ('import sys, os, signal; from data.pack import make_pack; from data.source import open_source\n'
             'source = open_source(sys.argv[1])\n'
             'if sys.argv[3:]: source = source._replace(read=lambda name: os.kill(os.getpid(), signal.SIGKILL))\n'
             'make_pack(source, "auto", 16, sys.argv[2])')

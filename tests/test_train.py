@@ -14,7 +14,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import train
-from data import DataError
+from data.errors import DataError
 from runtime.run_directory import RunError
 from tests.pictures import write_images
 
@@ -135,10 +135,12 @@ def test_the_config_and_the_checkpoints(finished, faces):
 def test_the_same_command_again_has_nothing_to_do(finished, faces):
     _, folder = finished
     before = variables(folder)
-    again = run_command(dataset_dir=faces, model_dir=folder, cache_dir=folder.parent / 'cache', epochs=3, max_steps=7)
+    config = (folder / 'config.json').read_bytes()
+    again = run_command(dataset_dir=faces, model_dir=folder, cache_dir=folder.parent / 'cache', epochs=4, max_steps=7)
     assert (again.returncode, again.stderr.count('Traceback')) == (0, 0)
     assert 'all 7 steps are done already' in again.stdout
     assert_same_bits(variables(folder), before)
+    assert (folder / 'config.json').read_bytes() == config
 
 
 def test_a_resumed_run_is_the_run_that_never_stopped(fit, faces):
@@ -179,8 +181,16 @@ def test_a_latest_checkpoint_that_is_gone(fit, faces):
     folder = fit('run', config(faces, max_steps=2))
     for path in folder.glob('model.ckpt-2.*'):
         path.unlink()
-    with pytest.raises(RunError, match=r'model\.ckpt-2 is gone .still there: model\.ckpt-0'):
+    with pytest.raises(RunError, match=r'but .*model\.ckpt-2, of model\.ckpt-0; restore it'):
         fit('run', config(faces, max_steps=3))
+    (folder / 'checkpoint').unlink()
+    with pytest.raises(RunError, match=r'but none, of model\.ckpt-0; restore it'):
+        fit('run', config(faces, max_steps=3, seed=9))
+
+
+def test_a_run_directory_that_tensorflow_would_take_for_a_pattern(fit, faces):
+    with pytest.raises(RunError, match='takes for a pattern'):
+        fit('run[1]', config(faces))
 
 
 def test_another_seed_is_another_run(fit, faces):
@@ -263,6 +273,8 @@ def test_what_is_missing_or_broken_is_said(tmp_path):
     (['--image_size=30'], 'must be a multiple of 2 to the number of --g_depths'),
     (['--g_depths=64,x'], 'must be whole numbers above 0'),
     (['--crop=center107'], 'center107'),
+    (['--learning_rate=nan'], 'must be a number'),
+    (['--dataset_dir=~nobody.here/x'], 'does not exist'),
     (['img_align_celeba'], 'img_align_celeba is not expected'),
 ])
 def test_mistakes_get_sentences(tmp_path, flags, message):
