@@ -123,7 +123,11 @@ def _exclusive(part):
     """
     while True:
         with open(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), 'r+b') as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f'another process is writing {part}; waiting for it')
+                fcntl.flock(file, fcntl.LOCK_EX)
             if not part.exists() or not os.path.samestat(os.fstat(file.fileno()), part.stat()):
                 continue  # the process that was waited for has renamed or removed it
             try:

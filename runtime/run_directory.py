@@ -50,7 +50,7 @@ class RunDirectory:
             latest = state and state.model_checkpoint_path
         except ValueError:  # the file is empty
             latest = ''
-        if not latest and not kept:
+        if not latest and kept in ([], ['model.ckpt-0']):  # the very first may have been cut off before it was named
             return None
         step = re.search(r'model\.ckpt-(\d+)$', latest or '')
         if step is None or not tf.train.checkpoint_exists(latest):
