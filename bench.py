@@ -90,9 +90,12 @@ def starting(images, step):
 
 
 def main(argv):
-    del argv
+    if len(argv) > 1:
+        raise app.UsageError(f'{argv[1]} is not expected; --dataset_dir=PATH names the images')
     try:
         source = open_source(FLAGS.dataset_dir)
+        if len(source.names) < BATCH:
+            raise DataError(f'{source.name} holds {len(source.names)} images, fewer than a batch of {BATCH}')
         source = source._replace(names=source.names[:IMAGES], stamps=source.stamps[:IMAGES])
         encoded = [source.read(name) for name in source.names]
         packed, bare = zip(*((packing(source), bare_tensorflow(encoded)) for _ in range(FLAGS.rounds)), strict=True)
@@ -102,6 +105,8 @@ def main(argv):
             started = [starting(images, 100_000) for _ in range(FLAGS.rounds)]
     except DataError as error:
         sys.exit(f'bench.py: {error}')
+    except KeyboardInterrupt:
+        sys.exit('\nbench.py: stopped before all was measured')
     ratios = [ours / theirs for ours, theirs in zip(packed, bare, strict=True)]
     print(f'{len(encoded)} images of {source.name} at {SIZE}x{SIZE}, median of {FLAGS.rounds} [least..most]')
     report('packing, images a second', packed)

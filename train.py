@@ -120,7 +120,7 @@ def train(config, model_dir, cache_dir):
     """
     source = open_source(config.dataset_dir)
     directory = RunDirectory(model_dir or Path('runs', re.sub(r'[\[\]*?\\]', '_', source.name)))
-    directory.agree(config._asdict(), MAY_CHANGE)
+    directory.agree(config._asdict(), MAY_CHANGE)  # before the minutes that packing may take
     pack = make_pack(source, config.crop, config.image_size, cache_dir)
     count = len(pack.images)
     if count < config.batch_size:

@@ -45,9 +45,11 @@ def shortfall(names, shape):
     Returns:
       A sentence that counts and names the first missing ones; None if none is missing, or it is another data set.
     """
+    if shape != CELEBA_SHAPE:
+        return None
     numbers = set(_numbers(names))
     missing = COUNT - len(numbers)
-    if shape != CELEBA_SHAPE or len(numbers) < 0.9 * len(names) or not missing:
+    if len(numbers) < 0.9 * len(names) or not missing:
         return None
     first = []
     number = 0
@@ -115,6 +117,8 @@ def main(argv):
         problems = list(problems_of(source))
     except DataError as error:
         sys.exit(f'data.celeba: {error}')
+    except KeyboardInterrupt:
+        sys.exit('\ndata.celeba: stopped before all was checked')
     if problems:
         sys.exit('\n'.join([f'{argv[1]} is not the aligned CelebA as published:', *(f'  {line}' for line in problems)]))
     print(f'{argv[1]} is the aligned CelebA as published: {len(source.names):,} images of 178x218 pixels')

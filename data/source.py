@@ -188,9 +188,11 @@ def _hint(path, files):
     if path.is_file():
         return f'; unpack it, for it holds {zips[0]}' if zips else ''
     for archive in [*(path / name for name in zips), *sorted(path.resolve().parent.glob('*.zip'))]:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as opened:
-                count = sum(map(is_image, opened.namelist()))
-            if count:
-                return f'; {archive} holds {count:,}: --dataset_dir={archive}'
+        try:
+            inside, _ = _files_of_zip(archive)
+        except DataError:  # a damaged one is no help
+            continue
+        count = sum(map(is_image, inside))
+        if count:
+            return f'; {archive} holds {count:,}: --dataset_dir={archive}'
     return ''
