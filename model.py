@@ -89,6 +89,7 @@ class DCGAN:
       g, d: the generator and the discriminator.
       z: the latents of a step, float32 [batch_size, z_dim], uniform in [-1, 1): a function of the seed and of
         ``global_step``, so that any step can be repeated.
+      generated: the images drawn from them, float32 [batch_size, size, size, 3] in [-1, 1], once ``loss`` was called.
     """
 
     def __init__(self, batch_size=128, s_size=4, z_dim=100,
@@ -111,8 +112,8 @@ class DCGAN:
           {self.g: scalar, self.d: scalar}, in nats: the cross entropy of "real" for the generated images, and that of
           "real" for the real plus that of "generated" for the generated ones.
         """
-        generated = self.g(self.z, training=True)
-        g_outputs = self.d(generated, training=True, name='g')
+        self.generated = self.g(self.z, training=True)
+        g_outputs = self.d(self.generated, training=True, name='g')
         t_outputs = self.d(traindata, training=True, name='t')
         tf.add_to_collection('g_losses', _cross_entropy(g_outputs, label=1))
         tf.add_to_collection('d_losses', _cross_entropy(t_outputs, label=1))

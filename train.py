@@ -9,10 +9,14 @@ samples/, an 8x8 grid before the first step and at the end of every epoch. Ctrl-
 goes on from there.
 """
 
-import runtime  # noqa: F401 (first: it sets what TensorFlow reads when it is loaded)
+import runtime.stop  # first: it sets what TensorFlow reads when it is loaded, which takes seconds
+
+if __name__ == '__main__':
+    runtime.stop.leave_on_signals()
 
 # isort: split
 
+import contextlib
 import math
 import os
 import platform
@@ -22,6 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf2
 import tensorflow.compat.v1 as tf
 from absl import app, flags
 
@@ -32,9 +37,13 @@ from data.pack import make_pack
 from data.source import open_source
 from data.stream import steps_per_epoch, stream
 from model import DCGAN
-from runtime.hooks import LogHook, ProgressHook, SampleHook, StopHook
-from runtime.run_directory import RunDirectory, RunError, grid
-from runtime.session import describe_device, session_config
+from runtime.checkpoints import Checkpoints, is_milestone
+from runtime.collapse import Collapse
+from runtime.errors import RunError
+from runtime.hooks import CheckpointHook, LogHook, ProgressHook, SampleHook, StopHook, WatchHook
+from runtime.journal import Journal
+from runtime.run_directory import RunDirectory, grid
+from runtime.session import PRECISIONS, describe_device, session_config
 
 FLAGS = flags.FLAGS
 
@@ -56,9 +65,13 @@ flags.DEFINE_float('learning_rate', 0.0002, 'Of both Adams.', lower_bound=0.0)
 flags.DEFINE_float('beta1', 0.5, 'Of both Adams.', lower_bound=0.0, upper_bound=0.9999)
 flags.DEFINE_integer('seed', 0, 'Decides the first weights, the order of the images and all latents.', lower_bound=0,
                      upper_bound=2**31 - 1)
+flags.DEFINE_enum('precision', 'float32', PRECISIONS, 'Of products and convolutions; bfloat16 is for processors.')
+flags.DEFINE_bool('deterministic', False, 'Have TensorFlow use ops that give the same bits every time on a GPU, too, '
+                  'where some do not, or are slower then. A processor needs no such thing.')
 flags.DEFINE_integer('sample_steps', None, 'Draw a grid every so many steps, besides the end of every epoch.',
                      lower_bound=1)
-flags.DEFINE_integer('save_steps', 250, 'Save a checkpoint every so many steps.', lower_bound=1)
+flags.DEFINE_integer('save_steps', 250, 'Save a checkpoint every so many steps, besides the start and the end of '
+                     'epochs 1, 2, 5, 10, 20, 30, ...', lower_bound=1)
 flags.DEFINE_integer('log_steps', 10, 'Log losses and speed every so many steps.', lower_bound=1)
 
 # Where the images lie may change, too: what they are is told by their number and checksum.
@@ -80,6 +93,8 @@ class Config(NamedTuple):
     learning_rate: float
     beta1: float
     seed: int
+    precision: str
+    deterministic: bool
     sample_steps: int | None
     save_steps: int
     log_steps: int
@@ -91,7 +106,8 @@ class TrainGraph(NamedTuple):
     Attributes:
       dcgan: the model.
       train_op: one step.
-      measures: {'step': steps done once it is done, 'g_loss', 'd_loss'}, scalars to fetch with ``train_op``.
+      measures: {'step': steps done once it is done, 'g_loss', 'd_loss', 'spread'}, scalars to fetch with ``train_op``.
+        The spread is how much the generated images of the batch differ from one another, the real ones' being 1.
       samples: a PNG of 8x8 images, always of the same latents, as a string scalar.
       start: initialises the stream of images at the step that ``global_step`` holds.
     """
@@ -112,27 +128,37 @@ def train(config, model_dir, cache_dir):
       cache_dir: where the packs of decoded images are kept.
 
     Returns:
-      Whether the run was stopped by Ctrl-C or SIGTERM before its end.
+      The number of the signal, Ctrl-C's or SIGTERM, by which the run was stopped before its end; None if it was not.
 
     Raises:
       DataError: the images cannot be used as asked.
-      RunError: ``model_dir`` cannot.
+      RunError: ``model_dir`` cannot, or the losses are no finite numbers any more.
     """
     source = open_source(config.dataset_dir)
     directory = RunDirectory(model_dir or Path('runs', re.sub(r'[\[\]*?\\]', '_', source.name)))
-    directory.agree(config._asdict(), MAY_CHANGE)  # before the minutes that packing may take
+    with directory.locked():
+        return _train(config, source, directory, cache_dir)
+
+
+def _train(config, source, directory, cache_dir):
+    checkpoints = Checkpoints(directory)
+    first_step = checkpoints.find() or 0
+    if checkpoints.latest is not None:
+        directory.agree(config._asdict(), MAY_CHANGE)  # before the minutes that packing may take
+    settings = session_config(config.precision)
     pack = make_pack(source, config.crop, config.image_size, cache_dir)
     count = len(pack.images)
     if count < config.batch_size:
         raise DataError(f'{source.name} holds {count} images, fewer than a batch of {config.batch_size}; '
                         f'--batch_size={count} or less would do')
     record = _record(config, pack)
-    directory.agree(record, MAY_CHANGE)
+    if checkpoints.latest is not None:
+        directory.agree(record, MAY_CHANGE)
+        _warn_of_versions(directory.read_config()['versions'], record['versions'])
 
     epoch_steps = steps_per_epoch(count, config.batch_size)
     last_step = min(config.epochs * epoch_steps, config.max_steps or sys.maxsize)
-    first_step = directory.step() or 0
-    with tf.Graph().as_default():
+    with tf.Graph().as_default() as tf_graph:
         graph = build(config, pack.images)
         print(f'images      {count:,} of {source.name}, packed in {pack.path}')
         if pack.broken:
@@ -146,12 +172,14 @@ def train(config, model_dir, cache_dir):
         print(f'run         {directory.path}' + (f', going on from step {first_step}' if first_step else ''))
         if first_step >= last_step:
             print(f'all {last_step} steps are done already; more --epochs or --max_steps would go on')
-            return False
+            return None
+        checkpoints.name()
         directory.write_config(record)
         directory.write('reals.png', grid(pack.images, 8, 8))
-        stopped = run(config, graph, directory, last_step, epoch_steps)
-        print(f'step {directory.step()} is saved in {directory.path}')
-        return stopped
+        journal = Journal(directory, first_step, tf_graph)
+        number = run(config, graph, settings, directory, checkpoints, journal, last_step, epoch_steps)
+        print(f'step {checkpoints.latest} is saved in {directory.path}')
+        return number
 
 
 def build(config, images):
@@ -166,50 +194,69 @@ def build(config, images):
     dcgan = DCGAN(config.batch_size, s_size, config.z_dim, config.g_depths, config.d_depths, config.seed)
     global_step = tf.train.get_global_step()
     batches = tf.data.make_initializable_iterator(stream(images, config.batch_size, config.seed, global_step))
-    losses = dcgan.loss(batches.get_next())
+    reals = batches.get_next()
+    losses = dcgan.loss(reals)
     train_op = dcgan.train(losses, config.learning_rate, config.beta1)
     with tf.control_dependencies([train_op]):
         step = global_step.read_value()
     # No step has a negative number, so these are not the latents of any.
     latents = tf.random.stateless_uniform([64, config.z_dim], [config.seed, -1], minval=-1.0, maxval=1.0)
-    measures = {'step': step, 'g_loss': losses[dcgan.g], 'd_loss': losses[dcgan.d]}
+    measures = {'step': step, 'g_loss': losses[dcgan.g], 'd_loss': losses[dcgan.d],
+                'spread': tf.div_no_nan(_deviation(dcgan.generated), _deviation(reals))}
     return TrainGraph(dcgan, train_op, measures, dcgan.sample_images(8, 8, latents), batches.initializer)
 
 
-def run(config, graph, directory, last_step, epoch_steps):
-    """Runs the train op until ``last_step``, with all that happens beside it; returns whether it was stopped before."""
-    stop = StopHook()
-    hooks = [
-        tf.train.StopAtStepHook(last_step=last_step),
-        stop,
-        SampleHook(directory, graph.samples, graph.measures['step'], epoch_steps, config.sample_steps),
-        LogHook(directory, graph.measures, config.log_steps, config.batch_size, epoch_steps),
-        ProgressHook(graph.measures, last_step, config.batch_size, epoch_steps),
-    ]
+def run(config, graph, settings, directory, checkpoints, journal, last_step, epoch_steps):
+    """Runs the train op until ``last_step``, with all that happens beside it.
+
+    Returns:
+      The number of the signal that stopped it before, None if none did.
+    """
+    def is_drawn(step):
+        return step % epoch_steps == 0 or (config.sample_steps is not None and step % config.sample_steps == 0)
+
+    def is_saved(step):
+        return step % config.save_steps == 0 or is_milestone(step, epoch_steps)
+
+    measures = graph.measures
+    collapse = Collapse(journal.entries)
+    saver = tf.train.Saver(max_to_keep=0)  # Checkpoints knows which to keep
     # The local init op runs once global_step is restored.
     scaffold = tf.train.Scaffold(
-        local_init_op=tf.group(tf.train.Scaffold.default_local_init_op(), graph.start),
-        saver=tf.train.Saver(save_relative_paths=True))  # so that a run directory can be moved and copied
-    with tf.train.MonitoredTrainingSession(
-            checkpoint_dir=str(directory.path), scaffold=scaffold, hooks=hooks, config=session_config(),
-            save_checkpoint_steps=config.save_steps, save_summaries_steps=None, save_summaries_secs=None,
-            log_step_count_steps=None) as session:
-        while not session.should_stop():
-            session.run(graph.train_op)
-    return stop.stopped
+        local_init_op=tf.group(tf.train.Scaffold.default_local_init_op(), graph.start), saver=saver)
+    with (StopHook() as stop,
+          contextlib.closing(ProgressHook(collapse, measures, last_step, config.batch_size, epoch_steps)) as progress):
+        hooks = [
+            tf.train.StopAtStepHook(last_step=last_step),
+            stop,
+            WatchHook(checkpoints, measures, lambda step: is_drawn(step) or is_saved(step)),
+            SampleHook(directory, journal, graph.samples, measures['step'], is_drawn),
+            LogHook(journal, collapse, measures, config.log_steps, config.batch_size, epoch_steps),
+            progress,
+            CheckpointHook(checkpoints, saver, measures['step'], is_saved, epoch_steps),
+        ]
+        with tf.train.MonitoredTrainingSession(
+                checkpoint_dir=str(directory.path), scaffold=scaffold, hooks=hooks, config=settings,
+                save_checkpoint_steps=None, save_checkpoint_secs=None, save_summaries_steps=None,
+                save_summaries_secs=None, log_step_count_steps=None) as session:
+            while not session.should_stop():
+                session.run(graph.train_op)
+    return stop.number
 
 
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f'{argv[1]} is not expected: all that can be said is said by flags, as --dataset_dir=PATH')
     tf.logging.set_verbosity(tf.logging.ERROR)  # what it says of every checkpoint would break the bar
+    if FLAGS.deterministic:
+        tf2.config.experimental.enable_op_determinism()
     try:
-        if train(config_of(FLAGS), FLAGS.model_dir, FLAGS.cache_dir):
-            print('stopped as asked; the same command goes on from there')
+        number = train(config_of(FLAGS), FLAGS.model_dir, FLAGS.cache_dir)
     except (DataError, RunError) as error:
         sys.exit(f'train.py: {error}')
-    except KeyboardInterrupt:
-        sys.exit('\ntrain.py: stopped at once; what was saved before is whole, and the same command goes on from there')
+    if number is not None:
+        print('stopped as asked; the same command goes on from there')
+        sys.exit(runtime.stop.exit_status(number))
 
 
 def config_of(values):
@@ -224,6 +271,16 @@ def config_of(values):
 def _record(config, pack):
     versions = {'python': platform.python_version(), 'tensorflow': tf.__version__, 'numpy': np.__version__}
     return {**config._asdict(), 'images': len(pack.images), 'images_crc32': pack.crc32, 'versions': versions}
+
+
+def _warn_of_versions(before, now):
+    if before != now:
+        print(f'warning     last run with {before}, now with {now}: it goes on, but perhaps not bit for bit')
+
+
+def _deviation(images):
+    """Returns the standard deviation of each pixel over the images, as the root of its mean square, a scalar."""
+    return tf.sqrt(tf.reduce_mean(tf.math.reduce_variance(images, axis=0)))
 
 
 def _describe_crop(pack):

@@ -1,25 +1,157 @@
 """What happens beside training, one duty a hook.
 
-A hook that needs the step fetches it in the same ``session.run`` as the train op, as the number of steps done.
+Hooks fetch the same few tensors in the same ``session.run`` as the train op, at every step: to fetch others at some
+steps would be to run another graph, optimised otherwise, at these.
 """
 
-import json
+import math
 import signal
 import time
 
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
+from runtime.errors import RunError
+from runtime.stop import SIGNALS, abandon
+
+
+class StopHook(tf.train.SessionRunHook):
+    """Lets Ctrl-C and SIGTERM end the run after the step at hand, so that it is saved.
+
+    It listens within its context. Python hears of a signal when the step is done; another one from then on, while
+    saving, ends the run at once.
+
+    Attributes:
+      number: of the signal that came, None if none did.
+    """
+
+    def __enter__(self):
+        self.number = None
+        self._former = {number: signal.signal(number, self._stop) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *exception):
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    def after_run(self, run_context, run_values):
+        if self.number is not None:
+            run_context.request_stop()
+
+    def _stop(self, number, frame):
+        self.number = number
+        for either in SIGNALS:
+            signal.signal(either, abandon)
+
+
+class WatchHook(tf.train.SessionRunHook):
+    """Ends the run where a loss is NaN or infinite, or a variable is when it is to be saved or drawn from."""
+
+    def __init__(self, checkpoints, measures, is_due):
+        """Takes the Checkpoints, the tensors {'step', 'g_loss', 'd_loss'}, and which steps are saved or drawn from."""
+        self._checkpoints = checkpoints
+        self._measures = measures
+        self._is_due = is_due
+        self._losses = 'none before'
+
+    def begin(self):
+        self._finite = tf.reduce_all([tf.reduce_all(tf.is_finite(variable)) for variable in tf.global_variables()
+                                      if variable.dtype.is_floating])
+
+    def before_run(self, run_context):
+        return tf.train.SessionRunArgs(self._measures)
+
+    def after_run(self, run_context, run_values):
+        measured = run_values.results
+        step, losses = measured['step'], f'g_loss {measured["g_loss"]:.4g} and d_loss {measured["d_loss"]:.4g}'
+        if not (math.isfinite(measured['g_loss']) and math.isfinite(measured['d_loss'])):
+            raise self._error(f'at step {step} {losses} are no finite numbers, after {self._losses}')
+        self._losses = f'{losses} at step {step}'
+        if ((self._is_due(step) or run_context.stop_requested)
+                and not run_context.session.run(self._finite)):
+            raise self._error(f'variables are no finite numbers any more, after {self._losses}')
+
+    def _error(self, what):
+        return RunError(f'{what}; nothing of that is saved. The last good checkpoint is '
+                        f'{self._checkpoints.path(self._checkpoints.latest)}. The same command would come to the same '
+                        'again: a lower --learning_rate or another --seed, with another --model_dir, may do better')
+
+
+class SampleHook(tf.train.SessionRunHook):
+    """Draws a grid before the first step and after those that are due."""
+
+    def __init__(self, directory, journal, grid, step, is_due):
+        """Takes a RunDirectory, a Journal, the grid as a PNG tensor, the tensor of the step, and which are due."""
+        self._directory = directory
+        self._journal = journal
+        self._grid = grid
+        self._step = step
+        self._is_due = is_due
+
+    def after_create_session(self, session, coord):
+        if session.run(tf.train.get_global_step()) == 0:
+            self._draw(session, 0)
+
+    def before_run(self, run_context):
+        return tf.train.SessionRunArgs(self._step)
+
+    def after_run(self, run_context, run_values):
+        step = int(run_values.results)
+        if self._is_due(step):
+            self._draw(run_context.session, step)
+
+    def _draw(self, session, step):
+        png = session.run(self._grid)
+        self._directory.write(f'samples/step-{step:07d}.png', png)
+        self._journal.image(step, 'samples', png)
+
+
+class LogHook(tf.train.SessionRunHook):
+    """Every so many steps, records losses, spread, collapse and speed."""
+
+    def __init__(self, journal, collapse, measures, every_steps, batch_size, steps_per_epoch):
+        """Takes a Journal, a Collapse, {'step', 'g_loss', 'd_loss', 'spread'}, and the lengths of a step, an epoch."""
+        self._journal = journal
+        self._collapse = collapse
+        self._measures = measures
+        self._every_steps = every_steps
+        self._batch_size = batch_size
+        self._steps_per_epoch = steps_per_epoch
+
+    def after_create_session(self, session, coord):
+        self._logged_step = session.run(tf.train.get_global_step())
+        self._logged_time = time.perf_counter()
+
+    def before_run(self, run_context):
+        return tf.train.SessionRunArgs(self._measures)
+
+    def after_run(self, run_context, run_values):
+        step = int(run_values.results['step'])
+        if step % self._every_steps:
+            return
+        now = time.perf_counter()
+        rate = (step - self._logged_step) * self._batch_size / (now - self._logged_time)
+        self._logged_step, self._logged_time = step, now
+        entry = {'step': step, 'epoch': epoch_of(step, self._steps_per_epoch),
+                 **{name: float(run_values.results[name]) for name in ('g_loss', 'd_loss', 'spread')}}
+        before = self._collapse.words
+        self._collapse.see(entry)
+        if self._collapse.words != before:
+            tqdm.write(f'step {step}: {self._collapse.words or "no collapse any more"}')
+        self._journal.scalars({**entry, 'collapse': int(bool(self._collapse.words)), 'images_per_second': rate})
+
 
 class ProgressHook(tf.train.SessionRunHook):
-    """A progress bar: step, epoch, both losses, images a second, time left."""
+    """A progress bar: step, epoch, both losses, images a second, time left, and whether the run has collapsed."""
 
-    def __init__(self, measures, last_step, batch_size, steps_per_epoch):
-        """Takes the tensors {'step', 'g_loss', 'd_loss'}, and the lengths of the run, of a step and of an epoch."""
+    def __init__(self, collapse, measures, last_step, batch_size, steps_per_epoch):
+        """Takes a Collapse, the tensors {'step', 'g_loss', 'd_loss'}, and the lengths of the run, a step, an epoch."""
+        self._collapse = collapse
         self._measures = measures
         self._last_step = last_step
         self._batch_size = batch_size
         self._steps_per_epoch = steps_per_epoch
+        self._bar = None
 
     def after_create_session(self, session, coord):
         step = session.run(tf.train.get_global_step())
@@ -35,127 +167,46 @@ class ProgressHook(tf.train.SessionRunHook):
         self._describe(measured['step'], f' g_loss {measured["g_loss"]:.3f} d_loss {measured["d_loss"]:.3f}')
         self._bar.update(self._batch_size)
 
-    def end(self, session):
-        self._bar.close()
+    def close(self):
+        """Leaves the bar as it stands, if there is one yet, so that what is printed next has its own line."""
+        if self._bar is not None:
+            self._bar.close()
 
     def _describe(self, step, losses=''):
         epoch, epochs = (epoch_of(number, self._steps_per_epoch) for number in (step, self._last_step))
-        self._bar.set_description_str(f'step {step}/{self._last_step} epoch {epoch}/{epochs}{losses}', refresh=False)
+        collapsed = ' COLLAPSED' if self._collapse.words else ''
+        self._bar.set_description_str(f'step {step}/{self._last_step} epoch {epoch}/{epochs}{losses}{collapsed}',
+                                      refresh=False)
 
 
-class LogHook(tf.train.SessionRunHook):
-    """Every so many steps, a line of ``log.jsonl`` and the same scalars for TensorBoard."""
+class CheckpointHook(tf.train.SessionRunHook):
+    """Saves a checkpoint before the first step, after those that are due, and where the run ends.
 
-    def __init__(self, directory, measures, every_steps, batch_size, steps_per_epoch):
-        """Takes a RunDirectory, the tensors {'step', 'g_loss', 'd_loss'}, and the lengths of a step and of an epoch."""
-        self._directory = directory
-        self._path = directory.path / 'log.jsonl'
-        self._writer = tf.summary.FileWriterCache.get(str(directory.path))
-        self._measures = measures
-        self._every_steps = every_steps
-        self._batch_size = batch_size
-        self._steps_per_epoch = steps_per_epoch
+    It is the last hook: whatever its step records is recorded before, so that a run that goes on from there lacks none.
+    """
 
-    def after_create_session(self, session, coord):
-        self._logged_step = session.run(tf.train.get_global_step())
-        self._logged_time = time.perf_counter()
-        self._forget_after(self._logged_step)
-        # Tells TensorBoard to forget, too, what a former start logged after the checkpoint that this one goes on from.
-        self._writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), self._logged_step + 1)
-
-    def before_run(self, run_context):
-        return tf.train.SessionRunArgs(self._measures)
-
-    def after_run(self, run_context, run_values):
-        step = int(run_values.results['step'])
-        if step % self._every_steps:
-            return
-        now = time.perf_counter()
-        rate = (step - self._logged_step) * self._batch_size / (now - self._logged_time)
-        self._logged_step, self._logged_time = step, now
-        scalars = {'g_loss': float(run_values.results['g_loss']), 'd_loss': float(run_values.results['d_loss']),
-                   'images_per_second': rate}
-        with self._path.open('a') as file:
-            file.write(json.dumps({'step': step, 'epoch': epoch_of(step, self._steps_per_epoch), **scalars}) + '\n')
-        values = [tf.Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
-        self._writer.add_summary(tf.Summary(value=values), step)
-
-    def end(self, session):
-        self._writer.flush()
-
-    def _forget_after(self, step):
-        """Drops the lines of steps after this one, which will be logged again, and a line that was cut off."""
-        if not self._path.exists():
-            return
-        lines = self._path.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith('\n') and json.loads(line)['step'] <= step]
-        self._directory.write(self._path.name, ''.join(kept).encode())
-
-
-class SampleHook(tf.train.SessionRunHook):
-    """Draws a grid before the first step, at the end of every epoch, and every so many steps if asked."""
-
-    def __init__(self, directory, grid, step, steps_per_epoch, every_steps=None):
-        """Takes a RunDirectory, the PNG to draw as a string tensor, and the tensor of the step."""
-        self._directory = directory
-        self._writer = tf.summary.FileWriterCache.get(str(directory.path))
-        self._grid = grid
+    def __init__(self, checkpoints, saver, step, is_due, steps_per_epoch):
+        """Takes the Checkpoints, a Saver, the tensor of the step, which are due, and the length of an epoch."""
+        self._checkpoints = checkpoints
+        self._saver = saver
         self._step = step
+        self._is_due = is_due
         self._steps_per_epoch = steps_per_epoch
-        self._every_steps = every_steps
 
     def after_create_session(self, session, coord):
-        step = int(session.run(tf.train.get_global_step()))
-        if not (self._directory.path / self._name(step)).exists():
-            self._draw_if_due(session, step)
+        if self._checkpoints.latest is None:
+            self._save(session, 0)
 
     def before_run(self, run_context):
         return tf.train.SessionRunArgs(self._step)
 
     def after_run(self, run_context, run_values):
-        self._draw_if_due(run_context.session, int(run_values.results))
+        step = int(run_values.results)
+        if self._is_due(step) or run_context.stop_requested:
+            self._save(run_context.session, step)
 
-    def _draw_if_due(self, session, step):
-        if step % self._steps_per_epoch and (self._every_steps is None or step % self._every_steps):
-            return
-        png = session.run(self._grid)
-        self._directory.write(self._name(step), png)
-        image = tf.Summary.Image(encoded_image_string=png)
-        self._writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag='samples', image=image)]), step)
-
-    def _name(self, step):
-        return f'samples/step-{step:07d}.png'
-
-
-class StopHook(tf.train.SessionRunHook):
-    """Lets Ctrl-C and SIGTERM end the run after the step at hand, so that it is saved.
-
-    Python hears of a signal when the step is done; another one from then on, while saving, ends the run at once.
-
-    Attributes:
-      stopped: whether that has happened.
-    """
-
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-    def begin(self):
-        self.stopped = False
-        self._former = {number: signal.signal(number, self._stop) for number in self.SIGNALS}
-
-    def after_run(self, run_context, run_values):
-        if self.stopped:
-            run_context.request_stop()
-
-    def end(self, session):
-        self._restore()
-
-    def _stop(self, number, frame):
-        self.stopped = True
-        self._restore()
-
-    def _restore(self):
-        for number, handler in self._former.items():
-            signal.signal(number, handler)
+    def _save(self, session, step):
+        self._checkpoints.save(session, self._saver, step, self._steps_per_epoch)
 
 
 def epoch_of(step, steps_per_epoch):

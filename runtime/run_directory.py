@@ -1,17 +1,17 @@
 """The run directory: everything that a run leaves, and the rule that nothing in it is half-written."""
 
+import contextlib
+import fcntl
 import json
 import os
-import re
+import platform
+import time
 from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
-import tensorflow.compat.v1 as tf
 
-
-class RunError(Exception):
-    """The run directory cannot be used as asked; the message says what was found, what was expected and what to do."""
+from runtime.errors import RunError, reason_of
 
 
 class RunDirectory:
@@ -32,36 +32,40 @@ class RunDirectory:
             raise RunError(f'the run directory {self.path} has one of []*?\\ in its name, which TensorFlow takes for a '
                            'pattern when it looks for checkpoints; --model_dir names another')
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / 'samples').mkdir(exist_ok=True)
+            (self.path / 'samples').mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f'the run directory {self.path} cannot be made: {error.strerror}; --model_dir names '
                            'another') from error
 
-    def step(self):
-        """Returns the step of the latest checkpoint, or None where there is none.
+    @contextlib.contextmanager
+    def locked(self):
+        """Keeps other processes from running here, until this one leaves the context or ends, however it does.
 
         Raises:
-          RunError: there was one, and it is gone, or the file ``checkpoint`` that names it.
+          RunError: another one runs here, or the folder cannot be written.
         """
-        kept = sorted(path.stem for path in self.path.glob('model.ckpt-*.index'))
-        try:
-            state = tf.train.get_checkpoint_state(str(self.path))
-            latest = state and state.model_checkpoint_path
-        except ValueError:  # the file is empty
-            latest = ''
-        if not latest and kept in ([], ['model.ckpt-0']):  # the very first may have been cut off before it was named
-            return None
-        step = re.search(r'model\.ckpt-(\d+)$', latest or '')
-        if step is None or not tf.train.checkpoint_exists(latest):
-            names = self.path / 'checkpoint'
-            raise RunError(f'{names} names no checkpoint that is there, but {latest or "none"}, of '
-                           f'{", ".join(kept) or "none"}; restore it, write model_checkpoint_path: "NAME" into it, or '
-                           'name another --model_dir')
-        return int(step[1])
+        path = self.path / 'lock'
+        with contextlib.ExitStack() as stack:
+            try:
+                file = stack.enter_context(open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), 'r+b', buffering=0))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.truncate()
+                file.write(f'process {os.getpid()} on {platform.node()}, since '
+                           f'{time.strftime("%Y-%m-%d %H:%M:%S")}'.encode())
+            except BlockingIOError as error:
+                holder = file.read().decode(errors='replace') or 'a process that just began'
+                raise RunError(f'another run is going on in {self.path}: {holder}; stop it, wait for its end, or name '
+                               'another --model_dir') from error
+            except OSError as error:
+                raise RunError(f'{path} cannot be written: {error.strerror}; --model_dir names another run '
+                               'directory') from error
+            for pattern in '*.part', 'samples/*.part', 'model.ckpt-*.tempstate*':  # what a killed run was writing
+                for part in self.path.glob(pattern):
+                    part.unlink()
+            yield
 
     def agree(self, config, may_change):
-        """Refuses settings with which the checkpoints that there are, if any, were not made.
+        """Refuses settings with which the checkpoints that there are were not made.
 
         Args:
           config: the settings of the run, {flag: value}, values as JSON has them.
@@ -70,18 +74,46 @@ class RunDirectory:
         Raises:
           RunError: the checkpoints were made with other settings (each is named), or nothing says with which.
         """
-        if self.step() is not None:
-            before = self._read_config()
-            differing = [name for name in config
-                         if name not in may_change and name in before and config[name] != before[name]]
-            if differing:
-                lines = [f'  {name}: {before[name]} there, {config[name]} now' for name in differing]
-                raise RunError('\n'.join([f'{self.path} holds a run with other settings:', *lines,
-                                          'repeat them to go on with that run, or name another --model_dir']))
+        before = self.read_config()
+        missing = [name for name in config if name not in before]
+        if missing:
+            raise RunError(f'{self.path / "config.json"} is damaged: it says nothing of {", ".join(missing)}; restore '
+                           'it, or name another --model_dir')
+        differing = [name for name in config if name not in may_change and config[name] != before[name]]
+        if differing:
+            lines = [f'  {name}: {before[name]} there, {config[name]} now' for name in differing]
+            raise RunError('\n'.join([f'{self.path} holds a run with other settings:', *lines,
+                                      'repeat them to go on with that run, or name another --model_dir']))
+
+    def read_config(self):
+        """Returns the settings that the run was last started with.
+
+        Raises:
+          RunError: config.json is missing or damaged.
+        """
+        path = self.path / 'config.json'
+        try:
+            config = json.loads(path.read_bytes())
+        except FileNotFoundError as error:
+            raise RunError(f'{self.path} holds checkpoints, but no config.json that says how they were made; restore '
+                           'it, or name another --model_dir') from error
+        except OSError as error:
+            raise RunError(f'{path} cannot be read: {error.strerror}; --model_dir names another run') from error
+        except ValueError as error:
+            raise RunError(f'{path} is damaged: {error}; restore it, or name another --model_dir') from error
+        if not isinstance(config, dict):
+            raise RunError(f'{path} is damaged: it holds no settings, but {config!r:.40}; restore it, or name another '
+                           '--model_dir')
+        return config
 
     def write_config(self, config):
         """Writes the settings of the run, as ``agree`` takes them, into ``config.json``."""
         self.write('config.json', json.dumps(config, indent=2).encode() + b'\n')
+
+    def has_log(self):
+        """Returns whether a step was ever logged here."""
+        path = self.path / 'log.jsonl'
+        return path.exists() and path.stat().st_size > 0
 
     def write(self, name, content):
         """Writes bytes into a file of the directory: beside its place, then renamed into it.
@@ -98,18 +130,15 @@ class RunDirectory:
                 os.fsync(file.fileno())
             part.replace(path)
         except OSError as error:
-            raise RunError(f'{path} cannot be written: {error.strerror}; --model_dir names another run '
-                           'directory') from error
+            with contextlib.suppress(OSError):  # where it could not even be made
+                part.unlink()
+            raise cannot_be_written(path, error) from error
 
-    def _read_config(self):
-        path = self.path / 'config.json'
-        try:
-            return json.loads(path.read_bytes())
-        except FileNotFoundError as error:
-            raise RunError(f'{self.path} holds checkpoints, but no config.json that says how they were made; name '
-                           'another --model_dir') from error
-        except (OSError, ValueError) as error:
-            raise RunError(f'{path} cannot be read: {error}; restore it, or name another --model_dir') from error
+
+def cannot_be_written(path, error):
+    """Returns the RunError for a file of a run directory that an OSError or one of TensorFlow's errors tells of."""
+    return RunError(f'{path} cannot be written: {reason_of(error)}; mend that, and the same command goes on from the '
+                    'last checkpoint, or --model_dir names another run directory')
 
 
 def grid(images, rows, columns):

@@ -1,14 +1,30 @@
-"""What a session runs on."""
+"""What a session runs on, and in which precision."""
 
 import os
+import re
 
 import tensorflow.compat.v1 as tf
 
+from runtime.errors import RunError
 
-def session_config():
-    """Returns the ConfigProto of every session: on a GPU, memory is taken as it is needed, not all at once."""
+PRECISIONS = ('float32', 'bfloat16')
+
+
+def session_config(precision):
+    """Returns the ConfigProto of a session: on a GPU, memory is taken as it is needed, not all at once.
+
+    Args:
+      precision: of ``PRECISIONS``. With bfloat16, oneDNN's products and convolutions take and give it; variables,
+        gradients' sums and Adam stay float32.
+
+    Raises:
+      RunError: TensorFlow would not compute in that precision here.
+    """
     config = tf.ConfigProto()
     config.gpu_options.allow_growth = True
+    if precision == 'bfloat16':
+        _require_bfloat16()
+        config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = 1  # RewriterConfig.ON
     return config
 
 
@@ -20,3 +36,21 @@ def describe_device():
         return f'{name} ({gpus[0].name})'
     return (f'CPU, {os.cpu_count()} cores; TensorFlow found no GPU (TF_CPP_MIN_LOG_LEVEL=0 in the environment shows '
             'where it looked)')
+
+
+def _require_bfloat16():
+    """TensorFlow would go on in float32 without a word."""
+    if tf.config.list_physical_devices('GPU'):
+        raise RunError('--precision=bfloat16 is for processors, by oneDNN, and there is a GPU; --precision=float32 '
+                       'runs there')
+    if os.environ.get('TF_ENABLE_ONEDNN_OPTS') != '1':
+        raise RunError('--precision=bfloat16 needs oneDNN, which TF_ENABLE_ONEDNN_OPTS='
+                       f'{os.environ.get("TF_ENABLE_ONEDNN_OPTS")} in the environment switches off; unset it')
+    try:
+        with open('/proc/cpuinfo') as file:
+            found = re.search(r'\b(avx512f|avx_ne_convert|bf16)\b', file.read())
+    except OSError:
+        found = None
+    if not found:
+        raise RunError('--precision=bfloat16 needs a processor with AVX-512, AVX-NE-CONVERT or bf16, and /proc/cpuinfo '
+                       'names none of them; --precision=float32 runs on any')

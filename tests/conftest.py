@@ -4,3 +4,23 @@ import os
 
 # TensorFlow's own kernels on every processor: oneDNN's round otherwise, and Adam amplifies that beyond the tolerances.
 os.environ['TF_ENABLE_ONEDNN_OPTS'] = '0'
+
+import pytest
+
+import train
+from tests.pictures import write_images
+
+
+@pytest.fixture(scope='session')
+def faces(tmp_path_factory):
+    """A folder of 14 images: three steps an epoch of the small model."""
+    return write_images(tmp_path_factory.mktemp('data') / 'faces', 14)
+
+
+@pytest.fixture
+def fit(tmp_path):
+    """Trains by the function, in ``tmp_path``; returns the run directory."""
+    def fit(name, config):
+        train.train(config, tmp_path / name, tmp_path / 'cache')
+        return tmp_path / name
+    return fit

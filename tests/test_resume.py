@@ -1,0 +1,357 @@
+"""What may happen to a run: stops, kills, damage, a full disk, a second run, other flags, NaN, collapse."""
+
+import contextlib
+import fcntl
+import json
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from data.errors import DataError
+from runtime.collapse import PATIENCE, Collapse
+from runtime.errors import RunError
+from tests.pictures import write_images
+from tests.runs import assert_same_bits, assert_same_run, command, config, log, run_command, saved_steps, variables
+
+EPOCH_STEPS = 3
+FORTY = {'epochs': 20, 'max_steps': 40, 'save_steps': 6, 'sample_steps': 4, 'log_steps': 5}
+
+
+@contextlib.contextmanager
+def running(words, *flags, **more):
+    """The real command as a process, once it has said what the pattern ``words`` finds."""
+    with subprocess.Popen(command(*flags, **more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        process.said = ''
+        try:
+            while not re.search(words, process.said):
+                process.said += process.stdout.read(1)
+                assert process.poll() is None, process.said
+            yield process
+        finally:
+            process.kill()
+
+
+def finish(process):
+    process.said += process.communicate(timeout=60)[0]
+    return process.returncode
+
+
+@pytest.mark.parametrize('flags', [[], ['--deterministic'], ['--precision=bfloat16']])
+def test_a_run_that_was_stopped_and_killed_is_the_run_that_was_not(faces, tmp_path, monkeypatch, flags):
+    """By the real command, bit for bit; the stops fall within epochs."""
+    monkeypatch.setenv('TF_ENABLE_ONEDNN_OPTS', '1')
+    more = {'dataset_dir': faces, 'cache_dir': tmp_path, **FORTY}
+    whole = run_command(*flags, **more, model_dir=tmp_path / 'whole')
+    if 'needs a processor' in whole.stderr:
+        pytest.skip(whole.stderr)
+    assert whole.returncode == 0, whole.stderr
+    more['model_dir'] = tmp_path / 'parts'
+    assert run_command(*flags, **{**more, 'max_steps': 7}).returncode == 0
+    with running(r'step 1\d', *flags, **more) as process:
+        process.send_signal(signal.SIGINT)
+        assert finish(process) == 0, process.said
+    with running(r'step [23]\d', *flags, **more) as process:
+        process.send_signal(signal.SIGKILL)
+    last = run_command(*flags, **more)
+    assert last.returncode == 0, last.stderr
+    assert 'going on from step' in last.stdout
+    weights = variables(tmp_path / 'parts')
+    assert weights['global_step'] == 40
+    assert_same_bits(weights, variables(tmp_path / 'whole'))
+    for step in set(saved_steps(tmp_path / 'parts')) - set(saved_steps(tmp_path / 'whole')):  # where it was stopped
+        for path in (tmp_path / 'parts').glob(f'model.ckpt-{step}.*'):
+            path.unlink()
+    for step in set(saved_steps(tmp_path / 'whole')) - set(saved_steps(tmp_path / 'parts')):  # which took its place
+        for path in (tmp_path / 'whole').glob(f'model.ckpt-{step}.*'):
+            path.unlink()
+    assert_same_run(tmp_path / 'parts', tmp_path / 'whole')
+
+
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_stops(faces, tmp_path, number, status):
+    with running('step [1-9]', dataset_dir=faces, model_dir=tmp_path / 'run', cache_dir=tmp_path,
+                 epochs=1_000_000) as process:
+        process.send_signal(number)
+        assert finish(process) == status
+    assert 'the same command goes on from there' in process.said
+    assert 'Traceback' not in process.said
+    step = int(variables(tmp_path / 'run')['global_step'])
+    assert step > 0
+    assert f'step {step} is saved' in process.said
+
+
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_a_signal_while_tensorflow_is_loaded(tmp_path, number, status):
+    process = subprocess.Popen(command(model_dir=tmp_path / 'run', cache_dir=tmp_path), stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)
+    status_file = Path(f'/proc/{process.pid}/status')
+    while not int(re.search(r'SigCgt:\s*(\w+)', status_file.read_text())[1], 16) >> (signal.SIGTERM - 1) & 1:
+        assert process.poll() is None
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[0]
+    assert (process.returncode, said.count('Traceback')) == (status, 0), said
+
+
+def test_the_same_command_again_has_nothing_to_do(fit, faces, capsys):
+    folder = fit('run', config(faces))
+    before = {path: path.read_bytes() for path in folder.rglob('*') if path.is_file() and path.name != 'lock'}
+    fit('run', config(faces, epochs=1))
+    assert 'all 3 steps are done already' in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in folder.rglob('*') if path.is_file() and path.name != 'lock'} == before
+
+
+def test_a_run_that_was_moved_or_copied_goes_on_by_itself(fit, faces):
+    original = fit('original', config(faces, max_steps=1))
+    before = {path: path.read_bytes() for path in original.glob('model.ckpt-*')}
+    shutil.copytree(original, original.with_name('copy'))
+    copied = fit('copy', config(faces, save_steps=1))
+    assert variables(copied)['global_step'] == 2 * EPOCH_STEPS
+    assert {path: path.read_bytes() for path in original.glob('model.ckpt-*')} == before
+    original.rename(original.with_name('moved'))
+    assert_same_bits(variables(fit('moved', config(faces))), variables(copied))
+
+
+def test_the_newest_five_and_the_milestones_are_kept(fit, faces):
+    folder = fit('run', config(faces, epochs=21, save_steps=1))
+    milestones = [EPOCH_STEPS * epoch for epoch in (0, 1, 2, 5, 10, 20)]
+    assert saved_steps(folder) == sorted({*milestones, 59, 60, 61, 62, 63})
+    assert tf.train.latest_checkpoint(str(folder)) == str(folder / 'model.ckpt-63')
+    assert tf.train.get_checkpoint_state(str(folder)).all_model_checkpoint_paths == [
+        str(folder / f'model.ckpt-{step}') for step in saved_steps(folder)]
+    for step in saved_steps(folder):
+        assert variables(folder, step)['global_step'] == step
+
+
+def truncate(folder, step, kind):
+    [path] = folder.glob(f'model.ckpt-{step}.{kind}*')
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def flip(folder, step, kind):
+    [path] = folder.glob(f'model.ckpt-{step}.{kind}*')
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def remove(folder, step, kind):
+    [path] = folder.glob(f'model.ckpt-{step}.{kind}*')
+    path.unlink()
+
+
+@pytest.mark.parametrize('harm', [truncate, flip, remove])
+@pytest.mark.parametrize('kind', ['index', 'data'])
+def test_a_damaged_newest_checkpoint(fit, faces, capsys, harm, kind):
+    whole = fit('whole', config(faces, save_steps=2))
+    folder = fit('run', config(faces, save_steps=2))
+    harm(folder, 6, kind)
+    fit('run', config(faces, save_steps=2))
+    said = capsys.readouterr().out
+    assert re.search(r'warning +\S*model\.ckpt-6 cannot be read: .*; going on from model\.ckpt-4', said)
+    assert_same_run(folder, whole)
+
+
+@pytest.mark.parametrize('content', [None, b'', b'\xff\x00 nonsense'])
+def test_the_file_checkpoint_is_not_needed(fit, faces, content):
+    whole = fit('whole', config(faces))
+    folder = fit('run', config(faces, max_steps=2))
+    (folder / 'checkpoint').unlink()
+    if content is not None:
+        (folder / 'checkpoint').write_bytes(content)
+    fit('run', config(faces))
+    assert_same_bits(variables(folder), variables(whole))
+
+
+def test_a_run_of_which_no_checkpoint_is_left_is_not_begun_anew(fit, faces):
+    folder = fit('run', config(faces, max_steps=2))
+    kept = (folder / 'log.jsonl').read_bytes()
+    truncate(folder, 2, 'data')
+    remove(folder, 0, 'index')
+    with pytest.raises(RunError, match=r'no checkpoint of this run is whole:\n.*model\.ckpt-2 cannot be read: '):
+        fit('run', config(faces, max_steps=3))
+    for path in [*folder.glob('model.ckpt*'), folder / 'checkpoint']:
+        path.unlink()
+    with pytest.raises(RunError, match='no checkpoint of this run is whole'):
+        fit('run', config(faces, max_steps=3))
+    assert (folder / 'log.jsonl').read_bytes() == kept
+
+
+def test_a_start_that_left_nothing_but_the_start_is_begun_anew(fit, faces, capsys):
+    whole = fit('whole', config(faces))
+    folder = fit('run', config(faces, max_steps=1))
+    for path in folder.glob('model.ckpt-1.*'):
+        path.unlink()
+    (folder / 'log.jsonl').unlink()
+    (folder / 'checkpoint').write_text('model_checkpoint_path: "model.ckpt-0"\n')
+    truncate(folder, 0, 'data')
+    (folder / 'model.ckpt-0.index.tempstate123').touch()
+    fit('run', config(faces))
+    assert 'going on from the start' in capsys.readouterr().out
+    assert_same_run(folder, whole)
+
+
+def test_random_bytes_for_a_checkpoint(fit, faces):
+    folder = fit('run', config(faces, save_steps=2))
+    noise = random.Random(0)
+    for kind in 'index', 'data':
+        for _ in range(30):
+            [path] = folder.glob(f'model.ckpt-6.{kind}*')
+            before = content = path.read_bytes()
+            for _ in range(3):
+                place = noise.randrange(len(content))
+                content = content[:place] + noise.randbytes(noise.choice([1, 8])) + content[place + 8:]
+            path.write_bytes(content)
+            fit('run', config(faces, epochs=1))  # there is nothing to do, once one is found
+            path.write_bytes(before)
+
+
+def test_a_line_and_an_event_that_were_cut_off(fit, faces):
+    whole = fit('whole', config(faces))
+    folder = fit('run', config(faces, max_steps=2))
+    with (folder / 'log.jsonl').open('a') as file:
+        file.write('{"step": 3, "epo')
+    [path] = folder.glob('events.*')
+    with path.open('ab') as file:
+        file.write(b'\x40\x00\x00')
+    fit('run', config(faces))
+    for step in 2, 3:  # where it was stopped; only runs that save at the same steps keep the same
+        for path in [*folder.glob(f'model.ckpt-{step}.*'), *whole.glob(f'model.ckpt-{step}.*')]:
+            path.unlink()
+    assert_same_run(folder, whole)
+
+
+def test_a_run_that_goes_on_under_another_version_says_so(fit, faces, capsys):
+    folder = fit('run', config(faces, max_steps=1))
+    settings = json.loads((folder / 'config.json').read_text())
+    settings['versions']['tensorflow'] = '2.15.0'
+    (folder / 'config.json').write_text(json.dumps(settings))
+    fit('run', config(faces, max_steps=2))
+    assert 'perhaps not bit for bit' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(('content', 'words'), [
+    (b'', 'is damaged'), (b'{"seed": 0', 'is damaged'), (b'\xff\xfe', 'is damaged'), (b'[1, 2]', 'it holds no settings'),
+    (b'{"seed": 0}', 'it says nothing of dataset_dir, image_size'), (None, r'no config\.json'),
+])
+def test_a_damaged_config(fit, faces, content, words):
+    folder = fit('run', config(faces, max_steps=1))
+    (folder / 'config.json').unlink()
+    if content is not None:
+        (folder / 'config.json').write_bytes(content)
+    before = {path: path.read_bytes() for path in folder.rglob('*') if path.is_file() and path.name != 'lock'}
+    with pytest.raises(RunError, match=f'{words}.*restore it, or name another --model_dir'):
+        fit('run', config(faces))
+    assert {path: path.read_bytes() for path in folder.rglob('*') if path.is_file() and path.name != 'lock'} == before
+
+
+def test_other_settings_are_refused_each_by_name(fit, faces):
+    fit('run', config(faces, max_steps=1))
+    with pytest.raises(RunError) as refusal:
+        fit('run', config(faces, beta1=0.9, g_depths=[8, 8], precision='bfloat16', deterministic=True, log_steps=7))
+    assert str(refusal.value).splitlines()[1:-1] == [
+        '  g_depths: [8, 4] there, [8, 8] now', '  beta1: 0.5 there, 0.9 now', '  precision: float32 there, bfloat16 now',
+        '  deterministic: False there, True now']
+
+
+def test_images_may_move_but_not_change(fit, faces, tmp_path):
+    fit('run', config(faces, max_steps=1))
+    moved = shutil.copytree(faces, tmp_path / 'moved')
+    folder = fit('run', config(moved, max_steps=2))
+    assert variables(folder)['global_step'] == 2
+    write_images(moved, 14, height=30)
+    with pytest.raises(RunError, match=r'images_crc32: \d+ there, \d+ now'):
+        fit('run', config(moved, max_steps=3))
+
+
+def test_settings_may_change_until_there_is_a_checkpoint(fit, faces):
+    with pytest.raises(DataError, match='center178'):
+        fit('run', config(faces, crop='center178'))
+    fit('run', config(faces, max_steps=1))
+
+
+def test_a_second_run_is_refused_while_the_first_lives(faces, tmp_path):
+    more = {'dataset_dir': faces, 'model_dir': tmp_path / 'run', 'cache_dir': tmp_path, 'epochs': 1_000_000}
+    with running('step [1-9]', **more) as process:
+        second = run_command(**more)
+        assert second.returncode == 1
+        assert f'another run is going on in {tmp_path / "run"}: process {process.pid} on ' in second.stderr
+        assert 'Traceback' not in second.stderr
+        process.kill()
+        process.wait()
+        third = run_command(**{**more, 'max_steps': 1_000, 'epochs': 1})
+    assert third.returncode == 0, third.stderr
+
+
+def test_the_lock_is_gone_with_its_run(fit, faces):
+    folder = fit('run', config(faces, max_steps=1))
+    with (folder / 'lock').open('a') as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(RunError, match='another run is going on'):
+            fit('run', config(faces))
+    fit('run', config(faces))
+
+
+@pytest.mark.parametrize('size', [0, 200, 500, 2_000, 8_000, 20_000, 40_000, 60_000])
+def test_no_room_to_write(fit, faces, tmp_path, capsys, size):
+    """The limit on the size of a file stands for a full disk, which takes a file system to itself."""
+    whole = fit('whole', config(faces, save_steps=2))
+    fit('run', config(faces, save_steps=2, max_steps=1))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(RunError, match=r'cannot be written: File too large; '):
+            fit('run', config(faces, save_steps=2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not [*(tmp_path / 'run').rglob('*.part'), *(tmp_path / 'run').glob('*.tempstate*')]
+    folder = fit('run', config(faces, save_steps=2))
+    remove(folder, 1, 'index')
+    remove(folder, 1, 'data')
+    assert_same_bits(variables(folder), variables(whole))
+    assert log(folder, without=['images_per_second']) == log(whole, without=['images_per_second'])
+
+
+def test_a_loss_that_is_no_number(fit, faces):
+    with pytest.raises(RunError, match=r'no finite numbers.*at step \d+; nothing of that is saved\. The last good '
+                       r'checkpoint is \S+model\.ckpt-[01]\. .*--learning_rate'):
+        fit('run', config(faces, learning_rate=1e30, save_steps=1, epochs=10))
+
+
+def test_weights_that_are_no_numbers_are_not_saved(fit, faces, tmp_path):
+    with pytest.raises(RunError, match='variables are no finite numbers any more, after g_loss'):
+        fit('run', config(faces, learning_rate=1e39, save_steps=1, sample_steps=1, max_steps=1))
+    assert saved_steps(tmp_path / 'run') == [0]
+    assert [path.name for path in (tmp_path / 'run' / 'samples').iterdir()] == ['step-0000000.png']
+
+
+def entries(count, **values):
+    return [{'step': 10 * number, 'spread': 0.5, 'd_loss': 0.5, **values} for number in range(1, count + 1)]
+
+
+def test_a_collapse_is_noticed_when_it_has_lasted():
+    for name, words in ('spread', 'generated images'), ('d_loss', "discriminator's loss"):
+        logged = entries(PATIENCE // 10 + 1, **{name: 0.0})
+        assert not Collapse(logged[:-1]).words
+        collapse = Collapse(logged)
+        assert words in collapse.words
+        assert 'since step 10 ' in collapse.words
+        collapse.see({'step': PATIENCE + 20, 'spread': 0.5, 'd_loss': 0.5})
+        assert not collapse.words
+
+
+def test_a_collapse_is_told_and_stops_nothing(fit, faces, capsys):
+    """A discriminator that learns fast wins for good."""
+    folder = fit('run', config(faces, learning_rate=0.05, epochs=1000, max_steps=PATIENCE + 300, log_steps=10))
+    assert log(folder)[-1]['collapse'] == 1
+    said = capsys.readouterr()
+    assert re.search(r'step \d+: .* since step \d+', said.out)
+    assert 'COLLAPSED' in said.err
+    assert variables(folder)['global_step'] == PATIENCE + 300
