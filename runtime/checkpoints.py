@@ -72,8 +72,8 @@ class Checkpoints:
                        write_state=False)
         except (tf.errors.OpError, OSError, ValueError) as error:  # ValueError: the folder is gone
             kept = 'none is whole' if self.latest is None else f'the last whole one is {self.path(self.latest)}'
-            raise RunError(f'the checkpoint {self.path(step)} cannot be written: {reason_of(error)}; {kept}. Mend that, '
-                           'and the same command goes on from there') from error
+            raise RunError(f'the checkpoint {self.path(step)} cannot be written: {reason_of(error)}; {kept}. Mend '
+                           'that, and the same command goes on from there') from error
         self.latest = step
         # Those of later steps, if any, are such as could not be read; this run will write over them.
         done, whole = ([former for former in self._steps(pattern) if former <= step]

@@ -137,7 +137,7 @@ class LogHook(tf.train.SessionRunHook):
         before = self._collapse.words
         self._collapse.see(entry)
         if self._collapse.words != before:
-            tqdm.write(f'step {step}: {self._collapse.words or "no collapse any more"}')
+            tqdm.write(f'step {step}: collapse: {self._collapse.words or "no more"}')
         self._journal.scalars({**entry, 'collapse': int(bool(self._collapse.words)), 'images_per_second': rate})
 
 

@@ -78,5 +78,6 @@ def assert_same_run(ours, theirs):
     assert our_events == their_events
     grids = [{path.name: path.read_bytes() for path in (folder / 'samples').iterdir()} for folder in (ours, theirs)]
     assert grids[0] == grids[1]
-    files = [{path.name for path in folder.iterdir() if not path.name.startswith('events.')} for folder in (ours, theirs)]
+    files = [{path.name for path in folder.iterdir() if not path.name.startswith('events.')}
+             for folder in (ours, theirs)]
     assert files[0] == files[1]

@@ -7,6 +7,7 @@ What follows -- is for train.py. Every other kill waits for a file that is just 
 model on the embedded faces, with a checkpoint every ten steps; nothing of it is kept unless the two differ.
 """
 
+import argparse
 import random
 import shutil
 import signal
@@ -16,26 +17,22 @@ import tempfile
 import time
 from pathlib import Path
 
-from absl import app, flags
-
 from tests.runs import assert_same_run, saved_steps
-
-FLAGS = flags.FLAGS
-
-flags.DEFINE_integer('kills', 50, 'How often to kill the run.', lower_bound=1)
-flags.DEFINE_integer('steps', 4000, 'Of the run.', lower_bound=1)
-flags.DEFINE_float('longest', 12.0, 'The latest moment of a kill, in seconds from the start.', lower_bound=0.1)
-flags.DEFINE_integer('seed', 0, 'Decides the moments.')
 
 SCRIPT = Path(__file__).parent.parent / 'train.py'
 
 
-def start(folder, more):
+def start(folder, flags):
     return subprocess.Popen(
-        [sys.executable, SCRIPT, f'--model_dir={folder}', f'--max_steps={FLAGS.steps}', '--batch_size=16',
-         '--g_depths=64,32,16,8', '--d_depths=8,16,32,64', '--save_steps=10', '--log_steps=5', '--sample_steps=50',
-         '--epochs=1000000', *more],
+        [sys.executable, SCRIPT, f'--model_dir={folder}', '--batch_size=16', '--g_depths=64,32,16,8',
+         '--d_depths=8,16,32,64', '--save_steps=10', '--log_steps=5', '--sample_steps=50', '--epochs=1000000', *flags],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(process):
+    said = process.communicate()[0]
+    if process.returncode:
+        raise SystemExit(said)
 
 
 def kill(process, folder, moment, is_aimed):
@@ -52,30 +49,32 @@ def kill(process, folder, moment, is_aimed):
     return process.returncode == 0
 
 
-def main(argv):
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--kills', type=int, default=50, help='how often to kill the run')
+    parser.add_argument('--steps', type=int, default=4000, help='of the run')
+    parser.add_argument('--longest', type=float, default=11.0, help='the latest moment of a kill, in seconds')
+    parser.add_argument('--seed', type=int, default=0, help='decides the moments')
+    parser.add_argument('flags', nargs='*', help='for train.py')
+    options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix='soak-'))
-    undisturbed = start(folder / 'undisturbed', argv[1:])
-    said = undisturbed.communicate()[0]
-    if undisturbed.returncode:
-        raise SystemExit(said)
-    moments = random.Random(FLAGS.seed)
-    for number in range(1, FLAGS.kills + 1):
-        moment, is_aimed = moments.uniform(0.0, FLAGS.longest), number % 2 == 0
-        if kill(start(folder / 'killed', argv[1:]), folder / 'killed', moment, is_aimed):
+    flags = [f'--max_steps={options.steps}', *options.flags]
+    finish(start(folder / 'undisturbed', flags))
+    moments = random.Random(options.seed)
+    for number in range(1, options.kills + 1):
+        moment, is_aimed = moments.uniform(0.0, options.longest), number % 2 == 0
+        if kill(start(folder / 'killed', flags), folder / 'killed', moment, is_aimed):
             raise SystemExit(f'the run was done before kill {number}; more --steps would do')
         print(f'kill {number} after {moment:.2f} s{", in a write" if is_aimed else ""}: the newest checkpoint is '
               f'{max(saved_steps(folder / "killed"), default=None)}', flush=True)
-    last = start(folder / 'killed', argv[1:])
-    said = last.communicate()[0]
-    if last.returncode:
-        raise SystemExit(said)
+    finish(start(folder / 'killed', flags))
     try:
         assert_same_run(folder / 'killed', folder / 'undisturbed')
     except AssertionError as error:
         raise SystemExit(f'the runs in {folder} differ: {error}') from error
     shutil.rmtree(folder)
-    print(f'killed {FLAGS.kills} times, the run left what the undisturbed one left, bit for bit')
+    print(f'killed {options.kills} times, the run left what the undisturbed one left, bit for bit')
 
 
 if __name__ == '__main__':
-    app.run(main)
+    main()

@@ -16,7 +16,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from data.errors import DataError
-from runtime.collapse import PATIENCE, Collapse
+from runtime.collapse import ENTRIES, STEPS, Collapse
 from runtime.errors import RunError
 from tests.pictures import write_images
 from tests.runs import assert_same_bits, assert_same_run, command, config, log, run_command, saved_steps, variables
@@ -28,7 +28,8 @@ FORTY = {'epochs': 20, 'max_steps': 40, 'save_steps': 6, 'sample_steps': 4, 'log
 @contextlib.contextmanager
 def running(words, *flags, **more):
     """The real command as a process, once it has said what the pattern ``words`` finds."""
-    with subprocess.Popen(command(*flags, **more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(command(*flags, **more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True) as process:
         process.said = ''
         try:
             while not re.search(words, process.said):
@@ -238,8 +239,9 @@ def test_a_run_that_goes_on_under_another_version_says_so(fit, faces, capsys):
 
 
 @pytest.mark.parametrize(('content', 'words'), [
-    (b'', 'is damaged'), (b'{"seed": 0', 'is damaged'), (b'\xff\xfe', 'is damaged'), (b'[1, 2]', 'it holds no settings'),
-    (b'{"seed": 0}', 'it says nothing of dataset_dir, image_size'), (None, r'no config\.json'),
+    (b'', 'is damaged'), (b'{"seed": 0', 'is damaged'), (b'\xff\xfe', 'is damaged'),
+    (b'[1, 2]', 'it holds no settings'), (b'{"seed": 0}', 'it says nothing of dataset_dir, image_size'),
+    (None, r'no config\.json'),
 ])
 def test_a_damaged_config(fit, faces, content, words):
     folder = fit('run', config(faces, max_steps=1))
@@ -257,8 +259,8 @@ def test_other_settings_are_refused_each_by_name(fit, faces):
     with pytest.raises(RunError) as refusal:
         fit('run', config(faces, beta1=0.9, g_depths=[8, 8], precision='bfloat16', deterministic=True, log_steps=7))
     assert str(refusal.value).splitlines()[1:-1] == [
-        '  g_depths: [8, 4] there, [8, 8] now', '  beta1: 0.5 there, 0.9 now', '  precision: float32 there, bfloat16 now',
-        '  deterministic: False there, True now']
+        '  g_depths: [8, 4] there, [8, 8] now', '  beta1: 0.5 there, 0.9 now',
+        '  precision: float32 there, bfloat16 now', '  deterministic: False there, True now']
 
 
 def test_images_may_move_but_not_change(fit, faces, tmp_path):
@@ -332,26 +334,35 @@ def test_weights_that_are_no_numbers_are_not_saved(fit, faces, tmp_path):
     assert [path.name for path in (tmp_path / 'run' / 'samples').iterdir()] == ['step-0000000.png']
 
 
-def entries(count, **values):
-    return [{'step': 10 * number, 'spread': 0.5, 'd_loss': 0.5, **values} for number in range(1, count + 1)]
+@pytest.mark.parametrize(('name', 'words'), [('spread', 'generated images'), ('d_loss', "discriminator's loss")])
+def test_a_collapse_is_noticed_when_it_has_lasted(name, words):
+    healthy = {'spread': 0.5, 'd_loss': 0.5}
+    collapse = Collapse([{'step': step, **healthy} for step in range(0, 1000, 10)])
+    noticed = []
+    for step in range(1000, 3000, 10):
+        # One good step in five is no recovery; nothing but good ones are.
+        collapse.see({'step': step, **healthy, **({name: 0.001} if step % 50 and step < 2000 else {})})
+        noticed.append(bool(collapse.words))
+        assert words in collapse.words or not collapse.words
+    assert (noticed[:25], noticed[40:100], noticed[-50:]) == ([False] * 25, [True] * 60, [False] * 50)
 
 
-def test_a_collapse_is_noticed_when_it_has_lasted():
-    for name, words in ('spread', 'generated images'), ('d_loss', "discriminator's loss"):
-        logged = entries(PATIENCE // 10 + 1, **{name: 0.0})
-        assert not Collapse(logged[:-1]).words
-        collapse = Collapse(logged)
-        assert words in collapse.words
-        assert 'since step 10 ' in collapse.words
-        collapse.see({'step': PATIENCE + 20, 'spread': 0.5, 'd_loss': 0.5})
-        assert not collapse.words
+@pytest.mark.parametrize('every', [1, 10, 400, 1000])
+def test_a_collapse_is_no_matter_of_a_few_steps(every):
+    collapse = Collapse()
+    for number in range(1, 2 * STEPS):
+        step = number * every
+        collapse.see({'step': step, 'spread': 0.0, 'd_loss': 0.0})
+        assert bool(collapse.words) == (step - every >= STEPS and number >= ENTRIES)
 
 
 def test_a_collapse_is_told_and_stops_nothing(fit, faces, capsys):
     """A discriminator that learns fast wins for good."""
-    folder = fit('run', config(faces, learning_rate=0.05, epochs=1000, max_steps=PATIENCE + 300, log_steps=10))
+    steps = {'learning_rate': 0.05, 'epochs': 1000, 'log_steps': 10}
+    fit('run', config(faces, **steps, max_steps=STEPS))
+    folder = fit('run', config(faces, **steps, max_steps=2 * STEPS))  # told though it was stopped in between
     assert log(folder)[-1]['collapse'] == 1
     said = capsys.readouterr()
-    assert re.search(r'step \d+: .* since step \d+', said.out)
+    assert re.search(r"step \d+: collapse: the discriminator's loss is nought", said.out)
     assert 'COLLAPSED' in said.err
-    assert variables(folder)['global_step'] == PATIENCE + 300
+    assert variables(folder)['global_step'] == 2 * STEPS

@@ -5,7 +5,6 @@ import json
 import imageio.v3 as imageio
 import numpy as np
 import pytest
-import tensorflow.compat.v1 as tf
 
 from data.errors import DataError
 from runtime.errors import RunError
@@ -55,7 +54,8 @@ def test_the_log_and_the_events(finished):
     _, folder = finished
     lines = log(folder)
     assert [(line['step'], line['epoch']) for line in lines] == [(2, 1), (4, 2), (6, 2)]
-    assert {tuple(line) for line in lines} == {('step', 'epoch', 'g_loss', 'd_loss', 'spread', 'collapse', 'images_per_second')}
+    assert {tuple(line) for line in lines} == {
+        ('step', 'epoch', 'g_loss', 'd_loss', 'spread', 'collapse', 'images_per_second')}
     assert {line['collapse'] for line in lines} == {0}
     told, graphs = events(folder)
     assert graphs == 1
