@@ -43,7 +43,7 @@ from runtime.errors import RunError
 from runtime.hooks import CheckpointHook, LogHook, ProgressHook, SampleHook, StopHook, WatchHook
 from runtime.journal import Journal
 from runtime.run_directory import RunDirectory, grid
-from runtime.session import PRECISIONS, describe_device, session_config
+from runtime.session import PRECISIONS, cores, describe_device, session_config
 
 FLAGS = flags.FLAGS
 
@@ -75,7 +75,7 @@ flags.DEFINE_integer('save_steps', 250, 'Save a checkpoint every so many steps, 
 flags.DEFINE_integer('log_steps', 10, 'Log losses and speed every so many steps.', lower_bound=1)
 
 # Where the images lie may change, too: what they are is told by their number and checksum.
-MAY_CHANGE = ('dataset_dir', 'epochs', 'max_steps', 'sample_steps', 'save_steps', 'log_steps', 'versions')
+MAY_CHANGE = ('dataset_dir', 'epochs', 'max_steps', 'sample_steps', 'save_steps', 'log_steps', 'platform')
 
 
 class Config(NamedTuple):
@@ -154,7 +154,7 @@ def _train(config, source, directory, cache_dir):
     record = _record(config, pack)
     if checkpoints.latest is not None:
         directory.agree(record, MAY_CHANGE)
-        _warn_of_versions(directory.read_config()['versions'], record['versions'])
+        _warn_of_platform(directory.read_config()['platform'], record['platform'])
 
     epoch_steps = steps_per_epoch(count, config.batch_size)
     last_step = min(config.epochs * epoch_steps, config.max_steps or sys.maxsize)
@@ -170,10 +170,10 @@ def _train(config, source, directory, cache_dir):
         print(f'parameters  generator {_parameters(graph.dcgan.g):,}, discriminator {_parameters(graph.dcgan.d):,}')
         print(f'device      {describe_device()}')
         print(f'run         {directory.path}' + (f', going on from step {first_step}' if first_step else ''))
+        checkpoints.name()
         if first_step >= last_step:
             print(f'all {last_step} steps are done already; more --epochs or --max_steps would go on')
             return None
-        checkpoints.name()
         directory.write_config(record)
         directory.write('reals.png', grid(pack.images, 8, 8))
         journal = Journal(directory, first_step, tf_graph)
@@ -202,7 +202,7 @@ def build(config, images):
     # No step has a negative number, so these are not the latents of any.
     latents = tf.random.stateless_uniform([64, config.z_dim], [config.seed, -1], minval=-1.0, maxval=1.0)
     measures = {'step': step, 'g_loss': losses[dcgan.g], 'd_loss': losses[dcgan.d],
-                'spread': tf.div_no_nan(_deviation(dcgan.generated), _deviation(reals))}
+                'spread': _spread(dcgan.generated, reals)}
     return TrainGraph(dcgan, train_op, measures, dcgan.sample_images(8, 8, latents), batches.initializer)
 
 
@@ -269,18 +269,23 @@ def config_of(values):
 
 
 def _record(config, pack):
-    versions = {'python': platform.python_version(), 'tensorflow': tf.__version__, 'numpy': np.__version__}
-    return {**config._asdict(), 'images': len(pack.images), 'images_crc32': pack.crc32, 'versions': versions}
+    return {**config._asdict(), 'images': len(pack.images), 'images_crc32': pack.crc32, 'platform': {
+        'python': platform.python_version(), 'tensorflow': tf.__version__, 'numpy': np.__version__,
+        'cores': cores(), 'onednn': os.environ['TF_ENABLE_ONEDNN_OPTS']}}
 
 
-def _warn_of_versions(before, now):
+def _warn_of_platform(before, now):
     if before != now:
-        print(f'warning     last run with {before}, now with {now}: it goes on, but perhaps not bit for bit')
+        print(f'warning     last run on {before}, now on {now}: it goes on, but may round otherwise from here')
 
 
-def _deviation(images):
-    """Returns the standard deviation of each pixel over the images, as the root of its mean square, a scalar."""
-    return tf.sqrt(tf.reduce_mean(tf.math.reduce_variance(images, axis=0)))
+def _spread(generated, reals):
+    """Returns the standard deviation of a pixel over generated images (root mean square) by that over real ones.
+
+    It is 1 where the real ones are all alike, as a single one is.
+    """
+    ours, theirs = (tf.sqrt(tf.reduce_mean(tf.math.reduce_variance(images, axis=0))) for images in (generated, reals))
+    return tf.where(theirs > 0, ours / theirs, 1.0)
 
 
 def _describe_crop(pack):

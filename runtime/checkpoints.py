@@ -95,7 +95,7 @@ class Checkpoints:
         """Returns the step of the checkpoint that ``checkpoint`` names as the latest, None where it names none."""
         try:
             content = (self._directory.path / 'checkpoint').read_text(errors='replace')
-        except FileNotFoundError:
+        except OSError:
             return None
         named = re.search(r'^model_checkpoint_path: ".*model\.ckpt-(\d+)"', content, re.MULTILINE)
         return named and int(named[1])

@@ -28,13 +28,18 @@ def session_config(precision):
     return config
 
 
+def cores():
+    """Returns how many cores TensorFlow computes on, which decides how sums are split and so how they are rounded."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+
+
 def describe_device():
     """Returns in words what the graph will run on: the first GPU that TensorFlow found, or else the processor."""
     gpus = tf.config.list_physical_devices('GPU')
     if gpus:
         name = tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'GPU')
         return f'{name} ({gpus[0].name})'
-    return (f'CPU, {os.cpu_count()} cores; TensorFlow found no GPU (TF_CPP_MIN_LOG_LEVEL=0 in the environment shows '
+    return (f'CPU, {cores()} cores; TensorFlow found no GPU (TF_CPP_MIN_LOG_LEVEL=0 in the environment shows '
             'where it looked)')
 
 
