@@ -21,6 +21,7 @@ import math
 import os
 import platform
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -43,7 +44,7 @@ from runtime.errors import RunError
 from runtime.hooks import CheckpointHook, LogHook, ProgressHook, SampleHook, StopHook, WatchHook
 from runtime.journal import Journal
 from runtime.run_directory import RunDirectory, grid
-from runtime.session import PRECISIONS, cores, describe_device, session_config
+from runtime.session import PRECISIONS, cores, describe_device, gpu, session_config
 
 FLAGS = flags.FLAGS
 
@@ -229,10 +230,10 @@ def run(config, graph, settings, directory, checkpoints, journal, last_step, epo
         hooks = [
             tf.train.StopAtStepHook(last_step=last_step),
             stop,
+            progress,
             WatchHook(checkpoints, measures, lambda step: is_drawn(step) or is_saved(step)),
             SampleHook(directory, journal, graph.samples, measures['step'], is_drawn),
             LogHook(journal, collapse, measures, config.log_steps, config.batch_size, epoch_steps),
-            progress,
             CheckpointHook(checkpoints, saver, measures['step'], is_saved, epoch_steps),
         ]
         with tf.train.MonitoredTrainingSession(
@@ -241,7 +242,7 @@ def run(config, graph, settings, directory, checkpoints, journal, last_step, epo
                 save_summaries_secs=None, log_step_count_steps=None) as session:
             while not session.should_stop():
                 session.run(graph.train_op)
-    return stop.number
+    return stop.number if checkpoints.latest < last_step else None
 
 
 def main(argv):
@@ -254,6 +255,9 @@ def main(argv):
         number = train(config_of(FLAGS), FLAGS.model_dir, FLAGS.cache_dir)
     except (DataError, RunError) as error:
         sys.exit(f'train.py: {error}')
+    except BrokenPipeError:  # nobody reads what is printed; a run had saved before
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     if number is not None:
         print('stopped as asked; the same command goes on from there')
         sys.exit(runtime.stop.exit_status(number))
@@ -271,7 +275,7 @@ def config_of(values):
 def _record(config, pack):
     return {**config._asdict(), 'images': len(pack.images), 'images_crc32': pack.crc32, 'platform': {
         'python': platform.python_version(), 'tensorflow': tf.__version__, 'numpy': np.__version__,
-        'cores': cores(), 'onednn': os.environ['TF_ENABLE_ONEDNN_OPTS']}}
+        'gpu': gpu(), 'cores': cores(), 'onednn': os.environ['TF_ENABLE_ONEDNN_OPTS']}}
 
 
 def _warn_of_platform(before, now):

@@ -22,6 +22,7 @@ class Checkpoints:
     def __init__(self, directory):
         """Takes a RunDirectory."""
         self._directory = directory
+        self._damaged = {}
         self.latest = None
 
     def find(self):
@@ -34,15 +35,15 @@ class Checkpoints:
         """
         steps = self._steps('model.ckpt-*.index')
         named = self._named()
-        passed_over = {} if named is None or named in steps else {named: 'it is gone'}
+        self._damaged = {} if named is None or named in steps else {named: 'it is gone'}
         for step in reversed(steps):
             problem = self._problem(step)
             if problem is None:
                 self.latest = step
                 break
-            passed_over[step] = problem
-        said = [f'{self.path(step)} cannot be read: {problem}' for step, problem in passed_over.items()]
-        if self.latest is None and (any(passed_over) or self._directory.has_log()):
+            self._damaged[step] = problem
+        said = [f'{self.path(step)} cannot be read: {problem}' for step, problem in self._damaged.items()]
+        if self.latest is None and (any(self._damaged) or self._directory.has_log()):
             raise RunError('\n'.join(['no checkpoint of this run is whole:', *(f'  {line}' for line in said),
                                       f'restore one in {self._directory.path}, remove that folder to begin anew, or '
                                       'name another --model_dir']))
@@ -75,11 +76,13 @@ class Checkpoints:
             raise RunError(f'the checkpoint {self.path(step)} cannot be written: {reason_of(error)}; {kept}. Mend '
                            'that, and the same command goes on from there') from error
         self.latest = step
-        # Those of later steps, if any, are such as could not be read; this run will write over them.
+        self._damaged.pop(step, None)
+        # Those of later steps, if any, are damaged; this run will write over them.
         done, whole = ([former for former in self._steps(pattern) if former <= step]
                        for pattern in ('model.ckpt-*', 'model.ckpt-*.index'))
+        newest = [former for former in whole if former not in self._damaged][-NEWEST:]
         for former in done:
-            if former not in whole[-NEWEST:] and not is_milestone(former, steps_per_epoch):
+            if former not in newest and not is_milestone(former, steps_per_epoch):
                 self._remove(former)
         self.name()
 

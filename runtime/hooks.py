@@ -4,6 +4,7 @@ Hooks fetch the same few tensors in the same ``session.run`` as the train op, at
 steps would be to run another graph, optimised otherwise, at these.
 """
 
+import contextlib
 import math
 import signal
 import time
@@ -137,7 +138,8 @@ class LogHook(tf.train.SessionRunHook):
         before = self._collapse.words
         self._collapse.see(entry)
         if self._collapse.words != before:
-            tqdm.write(f'step {step}: collapse: {self._collapse.words or "no more"}')
+            with contextlib.suppress(OSError):  # the bar sees to it
+                tqdm.write(f'step {step}: collapse: {self._collapse.words or "no more"}')
         self._journal.scalars({**entry, 'collapse': int(bool(self._collapse.words)), 'images_per_second': rate})
 
 
@@ -164,13 +166,17 @@ class ProgressHook(tf.train.SessionRunHook):
 
     def after_run(self, run_context, run_values):
         measured = run_values.results
-        self._describe(measured['step'], f' g_loss {measured["g_loss"]:.3f} d_loss {measured["d_loss"]:.3f}')
-        self._bar.update(self._batch_size)
+        try:
+            self._describe(measured['step'], f' g_loss {measured["g_loss"]:.3f} d_loss {measured["d_loss"]:.3f}')
+            self._bar.update(self._batch_size)
+        except OSError:  # whoever read it is gone, as a "| tee" is by the Ctrl-C that the run gets, too
+            run_context.request_stop()
 
     def close(self):
         """Leaves the bar as it stands, if there is one yet, so that what is printed next has its own line."""
         if self._bar is not None:
-            self._bar.close()
+            with contextlib.suppress(OSError):
+                self._bar.close()
 
     def _describe(self, step, losses=''):
         epoch, epochs = (epoch_of(number, self._steps_per_epoch) for number in (step, self._last_step))

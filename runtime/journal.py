@@ -6,6 +6,7 @@ import time
 
 import tensorflow.compat.v1 as tf
 
+from runtime.errors import reason_of
 from runtime.run_directory import cannot_be_written
 
 
@@ -97,7 +98,9 @@ def _entry(line):
         entry = json.loads(line)
     except ValueError:
         return None
-    return entry if line.endswith('\n') and isinstance(entry, dict) and isinstance(entry.get('step'), int) else None
+    is_whole = (line.endswith('\n') and isinstance(entry, dict) and {'step', 'spread', 'd_loss'} <= entry.keys()
+                and all(isinstance(value, int | float) for value in entry.values()))
+    return entry if is_whole else None
 
 
 def _forget_events(path, step):
@@ -123,5 +126,6 @@ def _forget_events(path, step):
 def _events_of(path):
     try:
         yield from tf.train.summary_iterator(str(path))
-    except tf.errors.DataLossError:
-        return
+    except tf.errors.DataLossError as error:
+        if 'truncated' not in error.message:  # as a kill leaves it
+            print(f'warning     {path} is damaged: {reason_of(error)}; the events after that are lost')

@@ -13,6 +13,10 @@ import numpy as np
 
 from runtime.errors import RunError, reason_of
 
+# What a killed run may have been writing.
+HALF_WRITTEN = ('config.json.part', 'checkpoint.part', 'log.jsonl.part', 'reals.png.part', 'samples/step-*.png.part',
+                'events.out.tfevents.*.part', 'model.ckpt-*.tempstate*')
+
 
 class RunDirectory:
     """``config.json``, checkpoints, TensorBoard events, ``log.jsonl``, ``samples/`` and ``reals.png`` of one run.
@@ -59,7 +63,7 @@ class RunDirectory:
             except OSError as error:
                 raise RunError(f'{path} cannot be written: {error.strerror}; --model_dir names another run '
                                'directory') from error
-            for pattern in '*.part', 'samples/*.part', 'model.ckpt-*.tempstate*':  # what a killed run was writing
+            for pattern in HALF_WRITTEN:
                 for part in self.path.glob(pattern):
                     part.unlink()
             yield

@@ -33,24 +33,27 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 
 
+def gpu():
+    """Returns the name of the first GPU that TensorFlow found, None where it found none."""
+    gpus = tf.config.list_physical_devices('GPU')
+    return tf.config.experimental.get_device_details(gpus[0]).get('device_name', gpus[0].name) if gpus else None
+
+
 def describe_device():
     """Returns in words what the graph will run on: the first GPU that TensorFlow found, or else the processor."""
-    gpus = tf.config.list_physical_devices('GPU')
-    if gpus:
-        name = tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'GPU')
-        return f'{name} ({gpus[0].name})'
-    return (f'CPU, {cores()} cores; TensorFlow found no GPU (TF_CPP_MIN_LOG_LEVEL=0 in the environment shows '
+    return gpu() or (f'CPU, {cores()} cores; TensorFlow found no GPU (TF_CPP_MIN_LOG_LEVEL=0 in the environment shows '
             'where it looked)')
 
 
 def _require_bfloat16():
     """TensorFlow would go on in float32 without a word."""
-    if tf.config.list_physical_devices('GPU'):
+    if gpu():
         raise RunError('--precision=bfloat16 is for processors, by oneDNN, and there is a GPU; --precision=float32 '
                        'runs there')
-    if os.environ.get('TF_ENABLE_ONEDNN_OPTS') != '1':
-        raise RunError('--precision=bfloat16 needs oneDNN, which TF_ENABLE_ONEDNN_OPTS='
-                       f'{os.environ.get("TF_ENABLE_ONEDNN_OPTS")} in the environment switches off; unset it')
+    onednn = os.environ['TF_ENABLE_ONEDNN_OPTS']
+    if onednn.lower() not in ('1', 'true'):
+        raise RunError(f'--precision=bfloat16 needs oneDNN, which TF_ENABLE_ONEDNN_OPTS={onednn} in the environment '
+                       'switches off; unset it')
     try:
         with open('/proc/cpuinfo') as file:
             found = re.search(r'\b(avx512f|avx_ne_convert|bf16)\b', file.read())

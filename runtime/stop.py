@@ -4,6 +4,7 @@ Ctrl-C is a wanted stop, and gives 0. SIGTERM mostly comes from a scheduler, whi
 the run again: it gives the usual 128 + 15 = 143.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -37,4 +38,5 @@ def _leave(number, frame):
 
 
 def _say(sentence):
-    os.write(sys.stdout.fileno(), f'\n{sentence}\n'.encode())  # print() may be what was interrupted
+    with contextlib.suppress(OSError):  # nobody may be there to read it
+        os.write(sys.stdout.fileno(), f'\n{sentence}\n'.encode())  # print() may be what was interrupted

@@ -1,6 +1,6 @@
 """Kills a real run at random moments, fifty times, and compares what it leaves with what the undisturbed run leaves.
 
-    python -m tests.soak                          # 12 minutes on two cores
+    python -m tests.soak                          # 9 minutes on two cores
     python -m tests.soak --kills=10 --seed=7 -- --precision=bfloat16
 
 What follows -- is for train.py. Every other kill waits for a file that is just being written. The run is of a small

@@ -101,6 +101,15 @@ def test_a_signal_while_tensorflow_is_loaded(tmp_path, number, status):
     assert (process.returncode, said.count('Traceback')) == (status, 0), said
 
 
+def test_a_reader_of_the_output_that_is_gone(faces, tmp_path):
+    """As "| tee" is, by the Ctrl-C that the run gets, too."""
+    with running('step [1-9]', dataset_dir=faces, model_dir=tmp_path / 'run', cache_dir=tmp_path, epochs=1_000_000,
+                 save_steps=1_000_000) as process:
+        process.stdout.close()
+        assert process.wait(timeout=60) == 128 + signal.SIGPIPE
+    assert variables(tmp_path / 'run')['global_step'] > 0
+
+
 def test_the_same_command_again_has_nothing_to_do(fit, faces, capsys):
     folder = fit('run', config(faces))
     before = {path: path.read_bytes() for path in folder.rglob('*') if path.is_file() and path.name != 'lock'}
@@ -197,6 +206,14 @@ def test_a_start_that_left_nothing_but_the_start_is_begun_anew(fit, faces, capsy
     fit('run', config(faces))
     assert 'going on from the start' in capsys.readouterr().out
     assert_same_run(folder, whole)
+
+
+def test_the_newest_five_that_are_whole_are_kept(fit, faces):
+    folder = fit('run', config(faces, epochs=100, save_steps=10, max_steps=58))
+    for step in 50, 58:
+        truncate(folder, step, 'data')
+    fit('run', config(faces, epochs=100, save_steps=20, max_steps=100))
+    assert saved_steps(folder) == [0, 3, 6, 15, 30, 40, 60, 80, 90, 100]
 
 
 def test_random_bytes_for_a_checkpoint(fit, faces):
