@@ -14,12 +14,13 @@ setup(
         'tensorflow>=2.16,<2.22',
         'numpy',
         'imageio>=2.28',
-        'pillow>=9.1',  # what imageio reads and writes with; called directly to resize
+        'pillow>=10.1',  # what imageio reads and writes with; called directly to resize and for captions
         'absl-py',
         'tqdm',
     ],
     extras_require={
         'gpu': ['tensorflow[and-cuda]>=2.16,<2.22'],
-        'test': ['pytest', 'ruff'],
+        'video': ['av'],  # MP4, by imageio
+        'test': ['pytest', 'ruff', 'av'],
     },
 )

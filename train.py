@@ -12,7 +12,7 @@ goes on from there.
 import runtime.stop  # first: it sets what TensorFlow reads when it is loaded, which takes seconds
 
 if __name__ == '__main__':
-    runtime.stop.leave_on_signals()
+    runtime.stop.leave_on_signals('stopped; nothing was to be saved, and the same command goes on from here', 0)
 
 # isort: split
 
@@ -21,7 +21,6 @@ import math
 import os
 import platform
 import re
-import signal
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -43,8 +42,9 @@ from runtime.collapse import Collapse
 from runtime.errors import RunError
 from runtime.hooks import CheckpointHook, LogHook, ProgressHook, SampleHook, StopHook, WatchHook
 from runtime.journal import Journal
-from runtime.run_directory import RunDirectory, grid
+from runtime.run_directory import RunDirectory
 from runtime.session import PRECISIONS, cores, describe_device, gpu, session_config
+from sampling.pictures import grid
 
 FLAGS = flags.FLAGS
 
@@ -251,13 +251,8 @@ def main(argv):
     tf.logging.set_verbosity(tf.logging.ERROR)  # what it says of every checkpoint would break the bar
     if FLAGS.deterministic:
         tf2.config.experimental.enable_op_determinism()
-    try:
+    with runtime.stop.answering('train.py', DataError, RunError):
         number = train(config_of(FLAGS), FLAGS.model_dir, FLAGS.cache_dir)
-    except (DataError, RunError) as error:
-        sys.exit(f'train.py: {error}')
-    except BrokenPipeError:  # nobody reads what is printed; a run had saved before
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
     if number is not None:
         print('stopped as asked; the same command goes on from there')
         sys.exit(runtime.stop.exit_status(number))

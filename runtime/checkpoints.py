@@ -33,7 +33,7 @@ class Checkpoints:
         Raises:
           RunError: steps were done, and none of their checkpoints is whole.
         """
-        steps = self._steps('model.ckpt-*.index')
+        steps = self.steps()
         named = self._named()
         self._damaged = {} if named is None or named in steps else {named: 'it is gone'}
         for step in reversed(steps):
@@ -59,7 +59,7 @@ class Checkpoints:
             return
         lines = [f'model_checkpoint_path: "{self.path(self.latest).name}"']
         lines += [f'all_model_checkpoint_paths: "{self.path(step).name}"'
-                  for step in self._steps('model.ckpt-*.index') if step <= self.latest]
+                  for step in self.steps() if step <= self.latest]
         self._directory.write('checkpoint', '\n'.join([*lines, '']).encode())
 
     def save(self, session, saver, step, steps_per_epoch):
@@ -85,6 +85,10 @@ class Checkpoints:
             if former not in newest and not is_milestone(former, steps_per_epoch):
                 self._remove(former)
         self.name()
+
+    def steps(self):
+        """Returns the steps of the checkpoints that there are, whole or not, in their order."""
+        return self._steps('model.ckpt-*.index')
 
     def path(self, step):
         """Returns what TensorFlow calls the path of a checkpoint: that of its files, without the suffix."""

@@ -8,14 +8,12 @@ import platform
 import time
 from pathlib import Path
 
-import imageio.v3 as imageio
-import numpy as np
-
 from runtime.errors import RunError, reason_of
+from runtime.files import write_whole
 
 # What a killed run may have been writing.
-HALF_WRITTEN = ('config.json.part', 'checkpoint.part', 'log.jsonl.part', 'reals.png.part', 'samples/step-*.png.part',
-                'events.out.tfevents.*.part', 'model.ckpt-*.tempstate*')
+HALF_WRITTEN = ('config.json.*.part', 'checkpoint.*.part', 'log.jsonl.*.part', 'reals.png.*.part',
+                'samples/step-*.png.*.part', 'events.out.tfevents.*.part', 'model.ckpt-*.tempstate*')
 
 
 class RunDirectory:
@@ -26,28 +24,28 @@ class RunDirectory:
     """
 
     def __init__(self, path):
-        """Makes the folder, unless it is there.
+        """Takes the folder, which need not be there.
 
         Raises:
-          RunError: it cannot be made, or TensorFlow would not find its checkpoints.
+          RunError: TensorFlow would not find checkpoints in one of that name.
         """
         self.path = Path(os.path.expanduser(path))
         if not set(str(self.path)).isdisjoint('[]*?\\'):
             raise RunError(f'the run directory {self.path} has one of []*?\\ in its name, which TensorFlow takes for a '
                            'pattern when it looks for checkpoints; --model_dir names another')
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Makes the folder, and keeps other processes from running here until this one leaves the context or ends.
+
+        Raises:
+          RunError: another one runs here, or the folder cannot be made or written.
+        """
         try:
             (self.path / 'samples').mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f'the run directory {self.path} cannot be made: {error.strerror}; --model_dir names '
                            'another') from error
-
-    @contextlib.contextmanager
-    def locked(self):
-        """Keeps other processes from running here, until this one leaves the context or ends, however it does.
-
-        Raises:
-          RunError: another one runs here, or the folder cannot be written.
-        """
         path = self.path / 'lock'
         with contextlib.ExitStack() as stack:
             try:
@@ -126,16 +124,9 @@ class RunDirectory:
           RunError: it cannot be written.
         """
         path = self.path / name
-        part = path.with_name(f'{path.name}.part')
         try:
-            with part.open('wb') as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
+            write_whole(path, content, sync=True)
         except OSError as error:
-            with contextlib.suppress(OSError):  # where it could not even be made
-                part.unlink()
             raise cannot_be_written(path, error) from error
 
 
@@ -143,18 +134,3 @@ def cannot_be_written(path, error):
     """Returns the RunError for a file of a run directory that an OSError or one of TensorFlow's errors tells of."""
     return RunError(f'{path} cannot be written: {reason_of(error)}; mend that, and the same command goes on from the '
                     'last checkpoint, or --model_dir names another run directory')
-
-
-def grid(images, rows, columns):
-    """Returns one PNG, as bytes, of the first rows * columns images, black where there are too few.
-
-    Args:
-      images: uint8 [n, height, width, 3].
-      rows, columns: images down and across.
-    """
-    images = images[:rows * columns]
-    _, height, width, channels = images.shape
-    canvas = np.zeros([rows * columns, height, width, channels], np.uint8)
-    canvas[:len(images)] = images
-    canvas = canvas.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
-    return imageio.imwrite('<bytes>', canvas.reshape(rows * height, columns * width, channels), extension='.png')

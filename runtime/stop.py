@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM: what a script does of them outside of its steps, and the exit status that they give.
+"""How a script ends before its end: by Ctrl-C and SIGTERM, by a mistake, by a reader of its output that is gone.
 
-Ctrl-C is a wanted stop, and gives 0. SIGTERM mostly comes from a scheduler, which would read 0 as "done" and not start
-the run again: it gives the usual 128 + 15 = 143.
+For training, Ctrl-C is a wanted stop, and gives 0. SIGTERM mostly comes from a scheduler, which would read 0 as "done"
+and not start the run again: it gives the usual 128 + 15 = 143.
 """
 
 import contextlib
@@ -12,13 +12,21 @@ import sys
 SIGNALS = signal.SIGINT, signal.SIGTERM
 
 
-def leave_on_signals():
-    """From here on, Ctrl-C and SIGTERM end the script at once with a line: there is nothing to save.
+def leave_on_signals(sentence, interrupt_status=128 + signal.SIGINT):
+    """From here on, Ctrl-C and SIGTERM end the script at once with a line.
 
     It is called before TensorFlow is loaded, as that takes seconds.
+
+    Args:
+      sentence: what the line says.
+      interrupt_status: the exit status where it was Ctrl-C.
     """
+    def leave(number, frame):
+        _say(sentence)
+        sys.exit(interrupt_status if number == signal.SIGINT else 128 + number)
+
     for number in SIGNALS:
-        signal.signal(number, _leave)
+        signal.signal(number, leave)
 
 
 def abandon(number, frame):
@@ -32,9 +40,22 @@ def exit_status(number):
     return 0 if number == signal.SIGINT else 128 + number
 
 
-def _leave(number, frame):
-    _say('stopped; nothing was to be saved, and the same command goes on from here')
-    sys.exit(exit_status(number))
+@contextlib.contextmanager
+def answering(script, *mistakes):
+    """Ends the script, in this context, with the sentence of a mistake, and with 141 where nobody reads what it prints.
+
+    Args:
+      script: its name.
+      mistakes: the exceptions whose message is such a sentence.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except mistakes as error:
+        sys.exit(f'{script}: {error}')
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
 
 
 def _say(sentence):

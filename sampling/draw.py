@@ -1,0 +1,128 @@
+"""What can be drawn, as bytes of a picture's file."""
+
+import re
+
+import imageio.v3 as imageio
+import numpy as np
+
+from runtime.errors import RunError
+from sampling.checkpoint import read, step_of
+from sampling.generator import TrainedGenerator
+from sampling.latents import walk
+from sampling.neighbours import nearest
+from sampling.pictures import film, grid, png, sheet, tiled
+
+WALKING = 1 / 12  # seconds a frame
+TRAINING = 0.5, 20  # seconds a frame, and of the whole film, at the most
+MOST_FRAMES = 200  # of a film of training; of more, evenly chosen ones are shown
+
+
+def interpolation(generator, seeds, frames, suffix):
+    """Draws the walk from each seed to the next.
+
+    Args:
+      generator: a TrainedGenerator.
+      seeds: int64 [n], n at least 2.
+      frames: images of each walk, both ends among them; at least 2.
+      suffix: '.png' is a grid, a row a walk; '.gif' or '.mp4' a film.
+    """
+    latents = walk(generator.latents(seeds), frames)
+    images = generator.images(latents.reshape(-1, latents.shape[-1]))
+    if suffix == '.png':
+        return grid(images, len(latents), frames)
+    joints = frames * np.arange(1, len(latents))  # which would be shown twice
+    return film(np.delete(images, joints, axis=0), suffix, WALKING)
+
+
+def arithmetic(generator, terms):
+    """Draws a sum of latents as a PNG: a row for each term, its faces and their mean, and the result.
+
+    Args:
+      generator: a TrainedGenerator.
+      terms: Terms, as of ``parse_sum``.
+    """
+    members = [generator.latents(term.seeds) for term in terms]
+    means = np.stack([latents.mean(axis=0) for latents in members])
+    signs = np.array([term.sign for term in terms], np.float32)
+    images = generator.images(np.concatenate([*members, means, (signs @ means)[np.newaxis]]))
+    faces = np.split(images, np.cumsum([len(latents) for latents in members]))
+    columns = max(len(latents) for latents in members)
+    rows = []
+    for term, of_term, mean in zip(terms, faces, faces[-1], strict=False):
+        shown = list(zip(of_term, map(str, term.seeds), strict=True)) if len(term.seeds) > 1 else []
+        rows.append([*shown, *[None] * (columns - len(shown)), (mean, f'{"+-"[term.sign < 0]} {term.text}')])
+    return png(sheet([*rows, [*[None] * columns, (images[-1], '= result')]]))
+
+
+def neighbours(generator, seeds, pack, names, count):
+    """Draws the training images nearest to each face.
+
+    Args:
+      generator: a TrainedGenerator.
+      seeds: int64 [n].
+      pack: uint8 [m, size, size, 3], the training images.
+      names: theirs.
+      count: how many are shown of them.
+
+    Returns:
+      A PNG, a row for each seed, and the lines of a table that says the same: seed, then name and distance of each.
+    """
+    faces = generator.images(seeds)
+    found, distances = nearest(faces, pack, count)
+    rows, lines = [], []
+    for seed, face, which, far in zip(seeds, faces, found, distances, strict=True):
+        rows.append([(face, f'seed {seed}'),
+                     *((pack[index], f'{names[index]}\n{distance:.1f}') for index, distance in
+                       zip(which, far, strict=True))])
+        lines.append(f'seed {seed:<8} ' + ', '.join(f'{names[index]} {distance:.1f}' for index, distance in
+                                                    zip(which, far, strict=True)))
+    return png(sheet(rows)), lines
+
+
+def film_of_checkpoints(paths, seeds, rows, columns, options, steps_per_epoch, suffix):
+    """Draws a film of training: the same grid at every checkpoint, labelled.
+
+    Args:
+      paths: of the checkpoints, whose images are of one size.
+      seeds: int64 [n].
+      rows, columns: of the grid.
+      options: of the TrainedGenerators, as keywords.
+      steps_per_epoch: None where it is not known.
+      suffix: '.gif' or '.mp4'.
+    """
+    grids = []
+    for path in paths:
+        with TrainedGenerator(read(path), **options) as generator:
+            grids.append((step_of(path), tiled(generator.images(seeds), rows, columns)))
+    return _film(grids, steps_per_epoch, suffix)
+
+
+def film_of_grids(model_dir, steps_per_epoch, suffix):
+    """Makes a film of training of the grids that the run drew, labelled; other arguments as ``film_of_checkpoints``.
+
+    Raises:
+      RunError: there are none, or one cannot be read.
+    """
+    paths = sorted((model_dir / 'samples').glob('step-*.png'))
+    if not paths:
+        raise RunError(f'{model_dir / "samples"} holds no grid step-N.png; --film=checkpoints draws from '
+                       'the checkpoints')
+    paths = [paths[place] for place in np.unique(np.linspace(0, len(paths) - 1, MOST_FRAMES).round().astype(int))]
+    grids = []
+    for path in paths:
+        try:
+            grids.append((int(re.sub(r'\D', '', path.stem)), imageio.imread(path)))
+        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged PNG
+            raise RunError(f'{path} cannot be read: {error}; remove it, and the film is made without it') from error
+    return _film(grids, steps_per_epoch, suffix)
+
+
+def _film(grids, steps_per_epoch, suffix):
+    frames = []
+    for step, picture in grids:
+        epoch = f', epoch {step / steps_per_epoch:.2f}' if steps_per_epoch else ''
+        frames.append(sheet([[(picture, f'step {step:,}{epoch}')]]))
+    longest, whole = TRAINING
+    seconds = min(longest, whole / len(frames))
+    frames += frames[-1:] * round(1 / seconds)  # the last one stays for a second more
+    return film(np.stack(frames), suffix, seconds)

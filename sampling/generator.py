@@ -1,0 +1,103 @@
+"""A trained generator, ready to draw."""
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from tqdm import tqdm
+
+from model import Generator
+from runtime.errors import RunError
+from runtime.session import session_config
+from sampling.checkpoint import load
+from sampling.population import population
+
+BATCH_NORMS = ('population', 'batch', 'moving')
+
+
+class TrainedGenerator:
+    """The generator of a checkpoint, in a session of its own, within its context.
+
+    Attributes:
+      trained: the Trained that it was made of.
+      size: height and width of its images, in pixels.
+    """
+
+    def __init__(self, trained, batch_norm='population', batch_size=128):
+        """Builds the graph, and restores it.
+
+        Args:
+          trained: a Trained.
+          batch_norm: by which mean and variance batch normalisation goes: 'population', those of many fixed latents,
+            so that an image is the same whatever is drawn with it; 'batch', as the article does, those of the images
+            that are drawn at once; 'moving', the averages over training, which lag behind it.
+          batch_size: images drawn at once, at the most.
+
+        Raises:
+          RunError: the checkpoint holds not all that is needed.
+        """
+        self.trained = trained
+        self.size = trained.s_size * 2 ** len(trained.depths)
+        self._batch_size = batch_size
+        values = {**trained.weights, **(population(trained) if batch_norm == 'population' else {})}
+        with tf.Graph().as_default() as graph:
+            self._seeds = tf.placeholder(tf.int64, [None])
+            self._latents = latents_of(self._seeds, trained.z_dim)
+            images = Generator(trained.depths, trained.s_size)(self._latents, training=batch_norm == 'batch')
+            self._images = tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
+            self._pngs = tf.map_fn(tf.io.encode_png, self._images, fn_output_signature=tf.string)
+            self._session = tf.Session(graph=graph, config=session_config('float32'))
+            missing = [variable.op.name for variable in tf.global_variables() if variable.op.name not in values
+                       and (batch_norm != 'batch' or '/moving_' not in variable.op.name)]
+            if missing:
+                raise RunError(f'{trained.path} lacks {", ".join(missing)}')
+            if batch_norm == 'moving' and _never_moved(values):
+                print(f'warning     the moving averages of {trained.path} are 0 and 1, as before the first step: '
+                      "TensorFlow 1 did not update them by itself, nor does the article")
+            load(self._session, values)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._session.close()
+
+    def latents(self, seeds):
+        """Returns the latents of seeds, int64 [n], as float32 [n, z_dim] in [-1, 1)."""
+        return self._session.run(self._latents, {self._seeds: seeds})
+
+    def images(self, points):
+        """Draws and shows progress.
+
+        Args:
+          points: seeds, int64 [n], or latents, float32 [n, z_dim]; n at least 1.
+
+        Returns:
+          Uint8 [n, size, size, 3].
+        """
+        return np.concatenate(list(self._draw(self._images, points)))
+
+    def pngs(self, points):
+        """Draws ``points``, as ``images`` takes them; yields for each batch the PNGs, as an array of bytes [k]."""
+        return self._draw(self._pngs, points)
+
+    def _draw(self, drawn, points):
+        fed = self._seeds if points.ndim == 1 else self._latents
+        with tqdm(desc='drawing', total=len(points), unit=' images') as bar:
+            for part in np.array_split(points, -(-len(points) // self._batch_size)):
+                yield self._session.run(drawn, {fed: part})
+                bar.update(len(part))
+
+
+def latents_of(seeds, z_dim):
+    """Returns the latents of seeds, int64 [n], as a tensor, float32 [n, z_dim], uniform in [-1, 1).
+
+    Each depends on its seed alone, and is the same wherever TensorFlow runs.
+    """
+    def latent(seed):
+        return tf.random.stateless_uniform([z_dim], tf.stack([seed, -2]), -1.0, 1.0, alg='philox')
+
+    return tf.map_fn(latent, seeds, fn_output_signature=tf.float32)
+
+
+def _never_moved(values):
+    return all((value == float(name.endswith('variance'))).all() for name, value in values.items()
+               if '/moving_' in name)
