@@ -228,6 +228,8 @@ def _path(what, name):
     if path.suffix.lower() not in suffixes:
         raise RunError(f'--out={FLAGS.out} ends in {path.suffix}; here it can end in {", ".join(suffixes)}, or in / '
                        'for a folder')
+    if path.parent.is_file():
+        raise RunError(f'{path.parent} is a file, and no folder for {path.name}; --out names another place')
     require(path.suffix)
     return path
 

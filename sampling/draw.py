@@ -123,6 +123,8 @@ def _film(grids, steps_per_epoch, suffix):
         epoch = f', epoch {step / steps_per_epoch:.2f}' if steps_per_epoch else ''
         frames.append(sheet([[(picture, f'step {step:,}{epoch}')]]))
     longest, whole = TRAINING
+    widest = max(frame.shape[1] for frame in frames)  # captions may be wider than small grids
+    frames = [np.pad(frame, [(0, 0), (0, widest - frame.shape[1]), (0, 0)], constant_values=255) for frame in frames]
     seconds = min(longest, whole / len(frames))
     frames += frames[-1:] * round(1 / seconds)  # the last one stays for a second more
     return film(np.stack(frames), suffix, seconds)
