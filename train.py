@@ -176,7 +176,7 @@ def _train(config, source, directory, cache_dir):
             print(f'all {last_step} steps are done already; more --epochs or --max_steps would go on')
             return None
         directory.write_config(record)
-        directory.write('reals.png', grid(pack.images, 8, 8))
+        directory.write('reals.png', grid(pack.images[:64], 8, 8))
         journal = Journal(directory, first_step, tf_graph)
         number = run(config, graph, settings, directory, checkpoints, journal, last_step, epoch_steps)
         print(f'step {checkpoints.latest} is saved in {directory.path}')

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -46,17 +47,29 @@ class Trained(NamedTuple):
         return digest.hexdigest()
 
 
+def open_run(model_dir):
+    """Returns the Path of a run directory.
+
+    Raises:
+      RunError: it does not exist, or TensorFlow would not find checkpoints in it.
+    """
+    path = RunDirectory(model_dir).path
+    if not model_dir or not os.path.isdir(path):
+        raise RunError(f'the run directory {model_dir!r} {"is a file" if os.path.isfile(path) else "does not exist"}'
+                       f'{_runs_in(path.parent)}')
+    return path
+
+
 def find(model_dir, wanted):
     """Finds the checkpoints that are meant.
 
     Args:
-      model_dir: the run directory, or None.
-      wanted: 'latest', the newest that is whole; 'all', every one that is; a step, in digits; or the path of a
-        checkpoint, absolute, or from here or from ``model_dir``.
+      model_dir: the run directory, a Path, or None.
+      wanted: 'latest', the newest that can be read; 'all'; a step, in digits; or the path of a checkpoint, absolute, or
+        from here or from ``model_dir``.
 
     Returns:
-      Their paths, one at least, in the order of their steps; ``read`` reads them. One that 'latest' or 'all' passes
-      over, as it cannot be read, is told.
+      Their paths, one at least, in the order of their steps. Those that 'latest' passes over are told.
 
     Raises:
       RunError: there is no such checkpoint.
@@ -65,26 +78,40 @@ def find(model_dir, wanted):
         return [_path_of(model_dir, wanted)]
     if model_dir is None:
         raise RunError(f'--checkpoint={wanted} is looked for in a run: --model_dir=DIR names its directory'
-                       f'{_runs_here(Path("runs"))}')
-    checkpoints, steps = _steps_of(model_dir)
+                       f'{_runs_in(Path("runs"))}')
+    checkpoints = Checkpoints(RunDirectory(model_dir))
+    steps = checkpoints.steps()
+    if not steps:
+        others = _checkpoints_in(model_dir)
+        raise RunError(f'{model_dir} holds no checkpoint model.ckpt-N' + (
+            f', but {", ".join(others)}; --checkpoint={model_dir / others[0]} draws from that' if others else
+            f'; python train.py --model_dir={model_dir} makes them{_runs_in(model_dir)}'))
     if wanted.isdecimal():
         if int(wanted) not in steps:
             raise RunError(f'{model_dir} holds no checkpoint of step {int(wanted)}; there are those of '
-                           f'{_listed(steps)}')
+                           f'{", ".join(map(str, steps))}')
         return [checkpoints.path(int(wanted))]
-    found = []
-    for path in map(checkpoints.path, reversed(steps)):
+    paths = [checkpoints.path(step) for step in steps]
+    return paths if wanted == 'all' else [next(read_all(reversed(paths))).path]
+
+
+def read_all(paths):
+    """Reads checkpoints one after the other, as ``read`` does; passes over those that cannot be read, and says so.
+
+    Raises:
+      RunError: there is none that can.
+    """
+    count = 0
+    for path in paths:
         try:
-            read(path)
+            trained = read(path)
         except RunError as error:
             print(f'warning     {error}; it is passed over')
             continue
-        found.append(path)
-        if wanted == 'latest':
-            break
-    if not found:
-        raise RunError(f'no checkpoint in {model_dir} can be drawn from')
-    return found[::-1]
+        count += 1
+        yield trained
+    if not count:
+        raise RunError('there is no checkpoint that can be drawn from')
 
 
 def read(path):
@@ -96,6 +123,8 @@ def read(path):
     Raises:
       RunError: it cannot be read, or holds no generator of the article.
     """
+    if not set(str(path)).isdisjoint('[]*?\\'):
+        raise RunError(f'{path} has one of []*?\\ in its name, which TensorFlow takes for a pattern; rename it')
     try:
         reader = tf.train.load_checkpoint(str(path))
         weights = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
@@ -152,37 +181,24 @@ def _architecture(path, weights):
 
 
 def _path_of(model_dir, wanted):
-    stem = FILES.sub('', wanted)
-    paths = [Path(stem).expanduser()] + ([Path(model_dir, stem)] if model_dir else [])
+    stem = os.path.expanduser(FILES.sub('', wanted))
+    paths = [stem] if model_dir is None else [stem, os.path.join(model_dir, stem)]
     for path in paths:
-        if path.with_name(f'{path.name}.index').is_file() or path.is_file():  # TensorFlow once wrote a single file
-            return path
-    if paths[0].is_dir():
+        if os.path.isfile(f'{path}.index') or os.path.isfile(path):  # TensorFlow once wrote a single file
+            return Path(path)
+    if os.path.isdir(stem):
         raise RunError(f'{wanted} is a folder; --model_dir={wanted} draws from the newest checkpoint in it')
-    there = sorted(path.name.removesuffix('.index') for path in paths[0].parent.glob('*.index'))
-    raise RunError(f'there is no checkpoint {wanted}; ' + (
-        f'{paths[0].parent} holds {", ".join(there)}' if there else f'{paths[0].parent} holds none'))
+    folder = Path(paths[-1]).parent
+    there = _checkpoints_in(folder)
+    raise RunError(f'there is no checkpoint {wanted!r}; {folder} holds {", ".join(there) or "none"}')
 
 
-def _steps_of(model_dir):
-    directory = RunDirectory(model_dir)
-    checkpoints = Checkpoints(directory)
-    if not directory.path.is_dir():
-        raise RunError(f'the run directory {model_dir} does not exist{_runs_here(directory.path.parent)}')
-    steps = checkpoints.steps()
-    if not steps:
-        others = sorted(path.name.removesuffix('.index') for path in directory.path.glob('*.index'))
-        raise RunError(f'{model_dir} holds no checkpoint model.ckpt-N' + (
-            f', but {", ".join(others)}; --checkpoint={directory.path / others[0]} draws from that' if others else
-            f'; python train.py --model_dir={model_dir} makes them{_runs_here(directory.path)}'))
-    return checkpoints, steps
+def _checkpoints_in(folder):
+    """Returns the names of the checkpoints in a folder."""
+    return sorted(path.name.removesuffix('.index') for path in folder.glob('*.index'))
 
 
-def _runs_here(folder):
+def _runs_in(folder):
     """Returns in words which run directories lie in a folder."""
-    runs = sorted({str(path.parent) for path in folder.glob('*/model.ckpt-*.index')}) if folder.is_dir() else []
+    runs = sorted({str(path.parent) for path in folder.glob('*/model.ckpt-*.index')})
     return f'; there are {", ".join(runs)}' if runs else ''
-
-
-def _listed(steps):
-    return ', '.join(map(str, steps))

@@ -6,15 +6,15 @@ import imageio.v3 as imageio
 import numpy as np
 
 from runtime.errors import RunError
-from sampling.checkpoint import read, step_of
+from sampling.checkpoint import read_all, step_of
 from sampling.generator import TrainedGenerator
 from sampling.latents import walk
 from sampling.neighbours import nearest
-from sampling.pictures import film, grid, png, sheet, tiled
+from sampling.pictures import film, grid, png, require_room, sheet, tiled
 
 WALKING = 1 / 12  # seconds a frame
 TRAINING = 0.5, 20  # seconds a frame, and of the whole film, at the most
-MOST_FRAMES = 200  # of a film of training; of more, evenly chosen ones are shown
+MOST_FRAMES = 200  # of a film of a run's grids; of more, evenly chosen ones are shown
 
 
 def interpolation(generator, seeds, frames, suffix):
@@ -26,6 +26,7 @@ def interpolation(generator, seeds, frames, suffix):
       frames: images of each walk, both ends among them; at least 2.
       suffix: '.png' is a grid, a row a walk; '.gif' or '.mp4' a film.
     """
+    require_room((len(seeds) - 1) * frames, generator.size)
     latents = walk(generator.latents(seeds), frames)
     images = generator.images(latents.reshape(-1, latents.shape[-1]))
     if suffix == '.png':
@@ -41,12 +42,13 @@ def arithmetic(generator, terms):
       generator: a TrainedGenerator.
       terms: Terms, as of ``parse_sum``.
     """
+    columns = max(len(term.seeds) for term in terms)
+    require_room((len(terms) + 1) * (columns + 1), generator.size)
     members = [generator.latents(term.seeds) for term in terms]
     means = np.stack([latents.mean(axis=0) for latents in members])
     signs = np.array([term.sign for term in terms], np.float32)
     images = generator.images(np.concatenate([*members, means, (signs @ means)[np.newaxis]]))
     faces = np.split(images, np.cumsum([len(latents) for latents in members]))
-    columns = max(len(latents) for latents in members)
     rows = []
     for term, of_term, mean in zip(terms, faces, faces[-1], strict=False):
         shown = list(zip(of_term, map(str, term.seeds), strict=True)) if len(term.seeds) > 1 else []
@@ -67,6 +69,7 @@ def neighbours(generator, seeds, pack, names, count):
     Returns:
       A PNG, a row for each seed, and the lines of a table that says the same: seed, then name and distance of each.
     """
+    require_room(len(seeds) * (count + 1), generator.size)
     faces = generator.images(seeds)
     found, distances = nearest(faces, pack, count)
     rows, lines = [], []
@@ -79,21 +82,27 @@ def neighbours(generator, seeds, pack, names, count):
     return png(sheet(rows)), lines
 
 
-def film_of_checkpoints(paths, seeds, rows, columns, options, steps_per_epoch, suffix):
+def face_grid(generator, seeds, rows, columns):
+    """Draws the faces of seeds, int64 [n], n at most rows * columns; returns uint8 [rows * size, columns * size, 3]."""
+    require_room(rows * columns, generator.size)
+    return tiled(generator.images(seeds), rows, columns)
+
+
+def film_of_checkpoints(paths, seeds, rows, columns, batch_norm, batch_size, steps_per_epoch, suffix):
     """Draws a film of training: the same grid at every checkpoint, labelled.
 
     Args:
       paths: of the checkpoints, whose images are of one size.
       seeds: int64 [n].
       rows, columns: of the grid.
-      options: of the TrainedGenerators, as keywords.
+      batch_norm, batch_size: of the TrainedGenerators.
       steps_per_epoch: None where it is not known.
       suffix: '.gif' or '.mp4'.
     """
     grids = []
-    for path in paths:
-        with TrainedGenerator(read(path), **options) as generator:
-            grids.append((step_of(path), tiled(generator.images(seeds), rows, columns)))
+    for trained in read_all(paths):
+        with TrainedGenerator(trained, batch_norm, batch_size) as generator:
+            grids.append((step_of(trained.path), face_grid(generator, seeds, rows, columns)))
     return _film(grids, steps_per_epoch, suffix)
 
 
@@ -113,11 +122,14 @@ def film_of_grids(model_dir, steps_per_epoch, suffix):
         try:
             grids.append((int(re.sub(r'\D', '', path.stem)), imageio.imread(path)))
         except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged PNG
-            raise RunError(f'{path} cannot be read: {error}; remove it, and the film is made without it') from error
+            raise RunError(f'{path} is no picture that can be read; remove it, and the film is made without '
+                           'it') from error
     return _film(grids, steps_per_epoch, suffix)
 
 
 def _film(grids, steps_per_epoch, suffix):
+    if len({picture.shape for _, picture in grids}) > 1:
+        raise RunError('the pictures of the film are not all of one size; remove those of another model')
     frames = []
     for step, picture in grids:
         epoch = f', epoch {step / steps_per_epoch:.2f}' if steps_per_epoch else ''

@@ -29,22 +29,23 @@ class TrainedGenerator:
           batch_norm: by which mean and variance batch normalisation goes: 'population', those of many fixed latents,
             so that an image is the same whatever is drawn with it; 'batch', as the article does, those of the images
             that are drawn at once; 'moving', the averages over training, which lag behind it.
-          batch_size: images drawn at once, at the most.
+          batch_size: images drawn at once, at the most; more are drawn in batches about as large as one another.
 
         Raises:
-          RunError: the checkpoint holds not all that is needed.
+          RunError: the checkpoint does not hold all that is needed.
         """
         self.trained = trained
         self.size = trained.s_size * 2 ** len(trained.depths)
         self._batch_size = batch_size
-        values = {**trained.weights, **(population(trained) if batch_norm == 'population' else {})}
+        values = dict(trained.weights)
+        if batch_norm == 'population':
+            values.update(population(trained))
         with tf.Graph().as_default() as graph:
             self._seeds = tf.placeholder(tf.int64, [None])
-            self._latents = latents_of(self._seeds, trained.z_dim)
+            self._latents = _latents_of(self._seeds, trained.z_dim)
             images = Generator(trained.depths, trained.s_size)(self._latents, training=batch_norm == 'batch')
             self._images = tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
             self._pngs = tf.map_fn(tf.io.encode_png, self._images, fn_output_signature=tf.string)
-            self._session = tf.Session(graph=graph, config=session_config('float32'))
             missing = [variable.op.name for variable in tf.global_variables() if variable.op.name not in values
                        and (batch_norm != 'batch' or '/moving_' not in variable.op.name)]
             if missing:
@@ -52,6 +53,7 @@ class TrainedGenerator:
             if batch_norm == 'moving' and _never_moved(values):
                 print(f'warning     the moving averages of {trained.path} are 0 and 1, as before the first step: '
                       "TensorFlow 1 did not update them by itself, nor does the article")
+            self._session = tf.Session(graph=graph, config=session_config('float32'))
             load(self._session, values)
 
     def __enter__(self):
@@ -83,11 +85,15 @@ class TrainedGenerator:
         fed = self._seeds if points.ndim == 1 else self._latents
         with tqdm(desc='drawing', total=len(points), unit=' images') as bar:
             for part in np.array_split(points, -(-len(points) // self._batch_size)):
-                yield self._session.run(drawn, {fed: part})
+                try:
+                    yield self._session.run(drawn, {fed: part})
+                except tf.errors.ResourceExhaustedError as error:
+                    raise RunError(f'there is no memory for {len(part)} images at once; a --batch_size smaller than '
+                                   f'{self._batch_size} would do') from error
                 bar.update(len(part))
 
 
-def latents_of(seeds, z_dim):
+def _latents_of(seeds, z_dim):
     """Returns the latents of seeds, int64 [n], as a tensor, float32 [n, z_dim], uniform in [-1, 1).
 
     Each depends on its seed alone, and is the same wherever TensorFlow runs.

@@ -9,14 +9,16 @@ from PIL import Image, ImageDraw, ImageFont
 from runtime.errors import RunError
 
 FILMS = ('.gif', '.mp4')
+LONGEST_SIDE = 16384  # pixels of a film: what H.264 takes
+MOST_PIXELS = 1 << 27  # of a picture: 32,768 faces of 64x64
 MARGIN = 4  # pixels, around what has a caption
 
 
 def grid(images, rows, columns):
-    """Returns one PNG, as bytes, of the first rows * columns images, black where there are too few.
+    """Returns one PNG, as bytes, of images side by side, black where there are too few.
 
     Args:
-      images: uint8 [n, height, width, 3].
+      images: uint8 [n, height, width, 3], n at most rows * columns.
       rows, columns: images down and across.
     """
     return png(tiled(images, rows, columns))
@@ -24,7 +26,6 @@ def grid(images, rows, columns):
 
 def tiled(images, rows, columns):
     """Returns what ``grid`` shows as an array, uint8 [rows * height, columns * width, 3]."""
-    images = images[:rows * columns]
     _, height, width, channels = images.shape
     canvas = np.zeros([rows * columns, height, width, channels], np.uint8)
     canvas[:len(images)] = images
@@ -58,6 +59,17 @@ def sheet(rows):
     return np.asarray(canvas)
 
 
+def require_room(count, size):
+    """Asks for room for so many images of size x size in one picture, before minutes are spent on it.
+
+    Raises:
+      RunError: they are too many.
+    """
+    if count * size * size > MOST_PIXELS:
+        raise RunError(f'{count:,} images of {size}x{size} are too many for one picture, which holds '
+                       f'{MOST_PIXELS // size**2:,}')
+
+
 def png(image):
     """Returns an image, uint8 [height, width, 3], as the bytes of a PNG."""
     return imageio.imwrite('<bytes>', image, extension='.png')
@@ -70,8 +82,15 @@ def film(frames, suffix, seconds):
       frames: uint8 [n, height, width, 3]; for MP4, height and width are even.
       suffix: of ``FILMS``.
       seconds: that each frame is shown.
+
+    Raises:
+      RunError: they are too large.
     """
-    if suffix.lower() == '.gif':
+    height, width = frames[0].shape[:2]
+    if max(height, width) > LONGEST_SIDE:
+        raise RunError(f'frames of {width}x{height} pixels are too large for a film, in which {LONGEST_SIDE} is the '
+                       'longest side')
+    if suffix == '.gif':
         return imageio.imwrite('<bytes>', frames, extension='.gif', duration=round(1000 * seconds), loop=0)
     return imageio.imwrite('<bytes>', frames, extension='.mp4', plugin='pyav', codec='libx264', fps=round(1 / seconds))
 
@@ -82,7 +101,7 @@ def require(suffix):
     Raises:
       RunError: it is not installed.
     """
-    if suffix.lower() == '.mp4' and importlib.util.find_spec('av') is None:
+    if suffix == '.mp4' and importlib.util.find_spec('av') is None:
         raise RunError("an MP4 is made by PyAV, which is not installed: pip install '.[video]' does that; a .gif needs "
                        'nothing more')
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ import train
 from model import DCGAN
 from runtime.errors import RunError
 from sampling import draw
-from sampling.checkpoint import find, read
+from sampling.checkpoint import find, open_run, read, read_all
 from sampling.generator import TrainedGenerator
 from sampling.latents import parse_sum, walk
 from sampling.neighbours import nearest
@@ -52,9 +53,12 @@ def generator(trained_run):
         yield generator
 
 
+def arguments(*flags):
+    return [sys.executable, Path(train.__file__).with_name('sample.py'), *flags]
+
+
 def command(*flags):
-    return subprocess.run([sys.executable, Path(train.__file__).with_name('sample.py'), *map(str, flags)],
-                          capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(arguments(*flags), capture_output=True, text=True, timeout=120, check=False)
 
 
 def contains(picture, image):
@@ -156,16 +160,21 @@ def test_statistics_are_kept_for_the_weights_that_they_are_of(run, capsys):
         np.testing.assert_array_equal(changed[name], expected[name])
 
 
-@pytest.mark.parametrize('content', [b'', b'PK\x03\x04 nonsense', None])
-def test_statistics_that_cannot_be_read_or_kept(run, capsys, content):
+@pytest.mark.parametrize('harm', [
+    lambda path: path.write_bytes(b''),
+    lambda path: path.write_bytes(b'PK\x03\x04 nonsense'),
+    lambda path: os.truncate(path, path.stat().st_size // 2),
+    lambda path: np.savez(path, made_of=np.load(path)['made_of']),
+    lambda path: (path.unlink(), path.mkdir()),
+])
+def test_statistics_that_cannot_be_read_or_kept(run, capsys, harm):
     expected = population(read(run / 'model.ckpt-50'))
     path = run / 'model.ckpt-50.population.npz'
-    path.unlink()
-    path.mkdir() if content is None else path.write_bytes(content)
+    harm(path)
     again = population(read(run / 'model.ckpt-50'))
     for name in expected:
         np.testing.assert_array_equal(again[name], expected[name])
-    assert ('cannot be written' in capsys.readouterr().out) == (content is None)
+    assert ('cannot be written' in capsys.readouterr().out) == path.is_dir()
 
 
 # Checkpoints
@@ -216,7 +225,7 @@ def test_which_checkpoints_are_meant(run, monkeypatch):
     steps = [run / f'model.ckpt-{step}' for step in (0, 50, 100)]
     assert find(run, 'latest') == steps[-1:]
     assert find(run, 'all') == steps
-    assert find(run, '50') == find(str(run), 'model.ckpt-50') == find(None, str(steps[1])) == steps[1:2]
+    assert find(run, '50') == find(run, 'model.ckpt-50') == find(None, str(steps[1])) == steps[1:2]
     for suffix in '.index', '.data-00000-of-00001', '.meta':
         assert find(None, f'{steps[1]}{suffix}') == steps[1:2]
     monkeypatch.chdir(run)
@@ -228,34 +237,45 @@ def test_a_damaged_checkpoint(run, capsys):
     os.truncate(path, path.stat().st_size // 2)
     assert find(run, 'latest') == [run / 'model.ckpt-50']
     assert 'model.ckpt-100 cannot be read: ' in capsys.readouterr().out
-    assert find(run, 'all') == [run / 'model.ckpt-0', run / 'model.ckpt-50']
+    assert [trained.path for trained in read_all(find(run, 'all'))] == [run / 'model.ckpt-0', run / 'model.ckpt-50']
     [named] = find(run, '100')
     with pytest.raises(RunError, match=r'model\.ckpt-100 cannot be read: '):
         read(named)
     for path in run.glob('*.data-*'):
         path.write_bytes(b'')
-    with pytest.raises(RunError, match=r'no checkpoint in .* can be drawn from'):
+    with pytest.raises(RunError, match='there is no checkpoint that can be drawn from'):
         find(run, 'latest')
 
 
 @pytest.mark.parametrize(('model_dir', 'wanted', 'message'), [
     ('run', '7', 'holds no checkpoint of step 7; there are those of 0, 50, 100'),
-    ('rum', 'latest', r'rum does not exist; there are \S*run$'),
     ('.', 'latest', r'holds no checkpoint model\.ckpt-N; python train\.py .* makes them; there are \S*run$'),
     ('cache', 'latest', r'holds no checkpoint model\.ckpt-N; python train\.py .* makes them$'),
     (REFERENCE, 'latest', r'but end\.ckpt, start\.ckpt; --checkpoint=\S*end\.ckpt draws from that'),
     (None, 'latest', '--model_dir=DIR names its directory'),
     (None, '50', '--model_dir=DIR names its directory'),
     (None, 'run', r'is a folder; --model_dir=\S*run draws'),
+    ('run', 'model.ckpt-1', 'there is no checkpoint .*; .* holds model.ckpt-0, model.ckpt-100, model.ckpt-50'),
+    (None, '', r"there is no checkpoint ''"),
     (None, 'run/model.ckpt-1', 'there is no checkpoint .*; .* holds model.ckpt-0, model.ckpt-100, model.ckpt-50'),
     (None, 'no/where', r'holds none$'),
 ])
 def test_no_such_checkpoint(run, model_dir, wanted, message):
     folder = run.parent
-    if model_dir is None and not wanted.isdecimal() and wanted != 'latest':
+    if wanted.startswith(('run', 'no')):
         wanted = str(folder / wanted)
     with pytest.raises(RunError, match=message):
         find(model_dir and folder / model_dir, wanted)
+
+
+def test_no_such_run(run):
+    for name in 'rum', '':
+        with pytest.raises(RunError, match=r"the run directory '\S*' does not exist"):
+            open_run(name and str(run.parent / name))
+    with pytest.raises(RunError, match=r'rum\S* does not exist; there are \S*run$'):
+        open_run(str(run.parent / 'rum'))
+    with pytest.raises(RunError, match=r'config\.json\S* is a file$'):
+        open_run(str(run / 'config.json'))
 
 
 @pytest.mark.parametrize(('values', 'message'), [
@@ -383,7 +403,7 @@ def test_a_grid_of_every_checkpoint(run, tmp_path):
 
 
 @pytest.mark.parametrize(('flags', 'name', 'frames'), [
-    (['--interpolate=7,100,31', '--frames=4', '--out=walk.gif'], 'walk.gif', 7),
+    (['--interpolate=7,100,31', '--frames=4', '--out=walk.GIF'], 'walk.GIF', 7),
     (['--arithmetic=mean(7,9) - 3 + 20'], 'run/arithmetic-step-0000100.png', None),
     (['--film=grids'], 'run/progress.gif', 3),  # the last one for longer
     (['--film=checkpoints', '--grid=2x2', '--out=film.mp4'], 'film.mp4', 3 + 2),
@@ -409,26 +429,49 @@ def test_the_nearest_training_images(run, monkeypatch):
     for line in lines:
         name = line.split()[2]
         assert contains(picture, pack[int(Path(name).stem) - 1])
-    (run / 'config.json').write_text((run / 'config.json').read_text().replace('"images_crc32": ', '"images_crc32": 1'))
-    other = command('--model_dir=run', '--neighbours=2', '--cache_dir=cache', '--overwrite')
-    assert 'are not those that the run was trained on' in other.stderr
+    settings = (run / 'config.json').read_text()
+    for former, now, message in (('"images_crc32": ', '"images_crc32": 1', 'are not those that the run was trained on'),
+                                 ('"dataset_dir": null', '"dataset_dir": "gone"', 'images are not where they were: gone')):
+        (run / 'config.json').write_text(settings.replace(former, now))
+        other = command('--model_dir=run', '--neighbours=2', '--cache_dir=cache', '--overwrite')
+        assert message in other.stderr
+        assert '--dataset_dir' in other.stderr
+
+
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_whole_files(run, tmp_path, number, status):
+    process = subprocess.Popen(arguments(f'--model_dir={run}', '--num_images=1000000', f'--out={tmp_path / "faces"}'),
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not list((tmp_path / 'faces').glob('seed-*')):
+        assert process.poll() is None
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[0]
+    assert (process.returncode, said.count('Traceback'), 'what was written is whole' in said) == (status, 0, True)
+    assert {imageio.imread(path).shape for path in (tmp_path / 'faces').iterdir()} == {(SIZE, SIZE, 3)}
 
 
 @pytest.mark.parametrize(('flags', 'message'), [
-    (['--model_dir=rum'], 'sample.py: the run directory rum does not exist; there are run'),
+    (['--model_dir=rum'], "sample.py: the run directory 'rum' does not exist; there are run"),
+    (['--model_dir=run', '--checkpoint=model.ckpt-7'], 'run holds model.ckpt-0, model.ckpt-100, model.ckpt-50'),
     (['--model_dir=run', '--seeds=7,x'], "'x' in the seeds '7,x' is no seed"),
     (['--model_dir=run', '--grid=8'], '--grid=8 is no grid; rows x columns are, as 8x8'),
     (['--model_dir=run', '--grid=2x2', '--seeds=1-5'], 'has 4 places, too few for 5 faces'),
-    (['--model_dir=run', '--num_images=2000000'], 'too large for one picture; --out=faces/ writes a file for each'),
+    (['--model_dir=run', '--num_images=2000000'], 'are too many for one picture'),
     (['--model_dir=run', '--out=x.jpg'], '--out=x.jpg ends in .jpg; here it can end in .png'),
     (['--model_dir=run', '--checkpoint=all', '--out=x.png'], '--film=checkpoints makes a film'),
     (['--model_dir=run', '--interpolate=7'], 'names one seed'),
     (['--model_dir=run', '--interpolate=7,8', '--film=grids'], 'must have a value other than None'),
     (['--film=grids'], '--film is of a run'),
     (['--model_dir=run', '--film=grids', '--checkpoint=50'], 'goes through all of a run'),
-    (['--checkpoint=run/model.ckpt-50', '--neighbours=2'], 'nothing says on which images this was trained'),
-    (['--model_dir=run', '--neighbours=2', '--dataset_dir=nowhere'], '--dataset_dir says where the training images'),
-    (['--model_dir=run', '--out=run/config.json/x.png'], 'run/config.json is a file, and no folder for x.png'),
+    ([f'--checkpoint={REFERENCE}/end.ckpt', '--neighbours=2', '--batch_norm=batch'],
+     'says on which images this was trained; --dataset_dir=PATH does'),
+    (['--model_dir=run', '--neighbours=2', '--dataset_dir=nowhere'], 'sample.py: nowhere does not exist'),
+    (['--model_dir=run', '--out=run/config.json/x.png'], 'cannot be written: run/config.json is a file'),
+    (['--model_dir=run', '--film=grids', '--grid=2x2'], '--grid says nothing of --film=grids'),
+    (['--model_dir=run', '--interpolate=7,8', '--seeds=9'],
+     '--seeds says nothing of --interpolate, which takes --frames'),
+    (['--model_dir=run', '--seeds=9', '--seed=9'], '--seeds and --seed both say which faces'),
+    (['--model_dir=run', '--film=checkpoints', '--grid=1x2000', '--num_images=5'], 'are too large for a film'),
     (['run'], 'run is not expected'),
 ])
 def test_mistakes_get_sentences(run, monkeypatch, flags, message):
