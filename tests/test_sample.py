@@ -431,7 +431,7 @@ def test_the_nearest_training_images(run, monkeypatch):
         assert contains(picture, pack[int(Path(name).stem) - 1])
     settings = (run / 'config.json').read_text()
     for former, now, message in (('"images_crc32": ', '"images_crc32": 1', 'are not those that the run was trained on'),
-                                 ('"dataset_dir": null', '"dataset_dir": "gone"', 'images are not where they were: gone')):
+                                 ('"dataset_dir": null', '"dataset_dir": "gone"', 'are not where they were: gone')):
         (run / 'config.json').write_text(settings.replace(former, now))
         other = command('--model_dir=run', '--neighbours=2', '--cache_dir=cache', '--overwrite')
         assert message in other.stderr
