@@ -32,7 +32,7 @@ import tensorflow.compat.v1 as tf
 from absl import app, flags
 
 from data.errors import DataError
-from data.pack import make_pack
+from data.pack import CACHE_DIR, make_pack
 from data.source import open_source
 from data.stream import steps_per_epoch
 from runtime.errors import RunError, reason_of
@@ -71,8 +71,7 @@ flags.DEFINE_enum('film', None, ['checkpoints', 'grids'], 'A film of training: t
 flags.DEFINE_integer('neighbours', None, 'Beside each face, show so many of the nearest training images.',
                      lower_bound=1)
 flags.DEFINE_string('dataset_dir', None, 'Where the training images are. Unset: where they were.')
-flags.DEFINE_string('cache_dir', os.path.join(os.environ.get('XDG_CACHE_HOME') or '~/.cache', 'dcgan-faces'),
-                    'Where the packs of decoded images are kept.')
+flags.DEFINE_string('cache_dir', CACHE_DIR, 'Where the packs of decoded images are kept.')
 
 SUFFIXES = {'faces': ('.png',), 'interpolation': ('.png', *FILMS), 'arithmetic': ('.png',), 'neighbours': ('.png',),
             'progress': FILMS}

@@ -33,7 +33,7 @@ from absl import app, flags
 from data.celeba import shortfall
 from data.crop import CROPS
 from data.errors import DataError
-from data.pack import make_pack
+from data.pack import CACHE_DIR, make_pack
 from data.source import open_source
 from data.stream import steps_per_epoch, stream
 from model import DCGAN
@@ -50,8 +50,7 @@ FLAGS = flags.FLAGS
 
 flags.DEFINE_string('dataset_dir', None, 'Folder of images, at any depth, or a .zip of one. Unset: the embedded faces.')
 flags.DEFINE_string('model_dir', None, "What the run leaves. Unset: runs/<the data set's name>.")
-flags.DEFINE_string('cache_dir', os.path.join(os.environ.get('XDG_CACHE_HOME') or '~/.cache', 'dcgan-faces'),
-                    'Where the packs of decoded images are kept.')
+flags.DEFINE_string('cache_dir', CACHE_DIR, 'Where the packs of decoded images are kept.')
 flags.DEFINE_integer('image_size', 64, 'Height and width of the images, in pixels; a multiple of 2 to the number of '
                      '--g_depths.', lower_bound=1)
 flags.DEFINE_enum('crop', 'auto', ['auto', *CROPS], 'What is kept of each image. auto: center108 of images of the size '

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from data.crop import RESIZER, crop_of
 from data.errors import DataError
 
+CACHE_DIR = os.path.join(os.environ.get('XDG_CACHE_HOME') or '~/.cache', 'dcgan-faces')  # unless another is named
 MAX_BROKEN = 0.01  # share of the images
 AT_ONCE = 1 << 24  # bytes decoded before they are written: what bounds the memory
 PART = 32  # images that a worker is sent at a time
