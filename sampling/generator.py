@@ -98,6 +98,7 @@ def _latents_of(seeds, z_dim):
 
     Each depends on its seed alone, and is the same wherever TensorFlow runs.
     """
+    @tf.autograph.experimental.do_not_convert  # there is nothing to convert, and it warns on Python 3.13
     def latent(seed):
         return tf.random.stateless_uniform([z_dim], tf.stack([seed, -2]), -1.0, 1.0, alg='philox')
 
