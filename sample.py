@@ -160,8 +160,8 @@ def _draw_film(model_dir):
     path = _path(model_dir, 'progress', 'progress')
     _refuse_to_overwrite([path])
     suffix, config = path.suffix.lower(), _config(model_dir)
-    epoch_steps = (steps_per_epoch(config['images'], config['batch_size'])
-                   if {'images', 'batch_size'} <= config.keys() else None)
+    counts = config.get('images'), config.get('batch_size')
+    epoch_steps = steps_per_epoch(*counts) if all(isinstance(count, int) and count > 0 for count in counts) else None
     if FLAGS.film == 'grids':
         content = draw.film_of_grids(model_dir, epoch_steps, suffix)
     else:
