@@ -42,7 +42,7 @@ from sampling import draw
 from sampling.checkpoint import find, name_of, open_run, read, read_all
 from sampling.generator import BATCH_NORMS, TrainedGenerator
 from sampling.latents import parse_sum
-from sampling.pictures import FILMS, png, require
+from sampling.pictures import FILMS, png, require_library
 from sampling.seeds import parse_seeds, write_seeds
 
 FLAGS = flags.FLAGS
@@ -248,7 +248,7 @@ def _path(model_dir, what, name):
     if path.suffix.lower() not in suffixes:
         raise RunError(f'--out={FLAGS.out} ends in {path.suffix}; here it can end in {", ".join(suffixes)}, or in / '
                        'for a folder')
-    require(path.suffix.lower())
+    require_library(path.suffix.lower())
     return path
 
 

@@ -42,7 +42,7 @@ from runtime.collapse import Collapse
 from runtime.errors import RunError
 from runtime.hooks import CheckpointHook, LogHook, ProgressHook, SampleHook, StopHook, WatchHook
 from runtime.journal import Journal
-from runtime.run_directory import RunDirectory
+from runtime.run_directory import WILDCARDS, RunDirectory
 from runtime.session import PRECISIONS, cores, describe_device, gpu, session_config
 from sampling.pictures import grid
 
@@ -135,7 +135,7 @@ def train(config, model_dir, cache_dir):
       RunError: ``model_dir`` cannot, or the losses are no finite numbers any more.
     """
     source = open_source(config.dataset_dir)
-    directory = RunDirectory(model_dir or Path('runs', re.sub(r'[\[\]*?\\]', '_', source.name)))
+    directory = RunDirectory(model_dir or Path('runs', re.sub(f'[{re.escape(WILDCARDS)}]', '_', source.name)))
     with directory.locked():
         return _train(config, source, directory, cache_dir)
 

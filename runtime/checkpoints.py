@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 from runtime.errors import RunError, reason_of
 
 NEWEST = 5  # kept besides the milestones
+UNREADABLE = tf.errors.OpError, LookupError, ValueError, RuntimeError  # what TensorFlow raises over a damaged one
 
 
 class Checkpoints:
@@ -113,7 +114,7 @@ class Checkpoints:
             reader = tf.train.load_checkpoint(str(self.path(step)))
             for name in reader.get_variable_to_shape_map():
                 reader.get_tensor(name)  # checks its checksum
-        except (tf.errors.OpError, LookupError, ValueError, RuntimeError) as error:  # all are what TensorFlow raises
+        except UNREADABLE as error:
             return reason_of(error)
         return None
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from runtime.errors import RunError, reason_of
 from runtime.files import write_whole
 
+WILDCARDS = '[]*?\\'  # in a path, which TensorFlow takes for a pattern when it looks for a checkpoint
+
 # What a killed run may have been writing.
 HALF_WRITTEN = ('config.json.*.part', 'checkpoint.*.part', 'log.jsonl.*.part', 'reals.png.*.part',
                 'samples/step-*.png.*.part', 'events.out.tfevents.*.part', 'model.ckpt-*.tempstate*')
@@ -30,9 +32,9 @@ class RunDirectory:
           RunError: TensorFlow would not find checkpoints in one of that name.
         """
         self.path = Path(os.path.expanduser(path))
-        if not set(str(self.path)).isdisjoint('[]*?\\'):
-            raise RunError(f'the run directory {self.path} has one of []*?\\ in its name, which TensorFlow takes for a '
-                           'pattern when it looks for checkpoints; --model_dir names another')
+        if not set(str(self.path)).isdisjoint(WILDCARDS):
+            raise RunError(f'the run directory {self.path} has one of {WILDCARDS} in its name, which TensorFlow takes '
+                           'for a pattern when it looks for checkpoints; --model_dir names another')
 
     @contextlib.contextmanager
     def locked(self):

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from runtime.checkpoints import Checkpoints
+from runtime.checkpoints import UNREADABLE, Checkpoints
 from runtime.errors import RunError, reason_of
-from runtime.run_directory import RunDirectory
+from runtime.run_directory import WILDCARDS, RunDirectory
 
 OF_GENERATOR = re.compile(r'g/(reshape|deconv\d+)/(dense|conv2d_transpose|batch_normalization)/'
                           r'(kernel|bias|gamma|beta|moving_mean|moving_variance)')
@@ -123,13 +123,13 @@ def read(path):
     Raises:
       RunError: it cannot be read, or holds no generator of the article.
     """
-    if not set(str(path)).isdisjoint('[]*?\\'):
-        raise RunError(f'{path} has one of []*?\\ in its name, which TensorFlow takes for a pattern; rename it')
+    if not set(str(path)).isdisjoint(WILDCARDS):
+        raise RunError(f'{path} has one of {WILDCARDS} in its name, which TensorFlow takes for a pattern; rename it')
     try:
         reader = tf.train.load_checkpoint(str(path))
         weights = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
                    if OF_GENERATOR.fullmatch(name)}
-    except (tf.errors.OpError, LookupError, ValueError, RuntimeError) as error:  # all are what TensorFlow raises
+    except UNREADABLE as error:
         raise RunError(f'{path} cannot be read: {reason_of(error)}') from error
     broken = [name for name, value in weights.items() if not np.isfinite(value).all()]
     if broken:

@@ -48,12 +48,12 @@ def arithmetic(generator, terms):
     means = np.stack([latents.mean(axis=0) for latents in members])
     signs = np.array([term.sign for term in terms], np.float32)
     images = generator.images(np.concatenate([*members, means, (signs @ means)[np.newaxis]]))
-    faces = np.split(images, np.cumsum([len(latents) for latents in members]))
+    *faces, results = np.split(images, np.cumsum([len(latents) for latents in members]))
     rows = []
-    for term, of_term, mean in zip(terms, faces, faces[-1], strict=False):
+    for term, of_term, mean in zip(terms, faces, results[:-1], strict=True):
         shown = list(zip(of_term, map(str, term.seeds), strict=True)) if len(term.seeds) > 1 else []
         rows.append([*shown, *[None] * (columns - len(shown)), (mean, f'{"+-"[term.sign < 0]} {term.text}')])
-    return png(sheet([*rows, [*[None] * columns, (images[-1], '= result')]]))
+    return png(sheet([*rows, [*[None] * columns, (results[-1], '= result')]]))
 
 
 def neighbours(generator, seeds, pack, names, count):

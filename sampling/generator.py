@@ -100,6 +100,7 @@ def _latents_of(seeds, z_dim):
     """
     @tf.autograph.experimental.do_not_convert  # there is nothing to convert, and it warns on Python 3.13
     def latent(seed):
+        # In training the second number is the step, and -1 for the grids; population statistics take -3.
         return tf.random.stateless_uniform([z_dim], tf.stack([seed, -2]), -1.0, 1.0, alg='philox')
 
     return tf.map_fn(latent, seeds, fn_output_signature=tf.float32)

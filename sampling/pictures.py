@@ -95,8 +95,8 @@ def film(frames, suffix, seconds):
     return imageio.imwrite('<bytes>', frames, extension='.mp4', plugin='pyav', codec='libx264', fps=round(1 / seconds))
 
 
-def require(suffix):
-    """Asks for what pictures of a suffix take, before minutes are spent on one.
+def require_library(suffix):
+    """Asks for the library that pictures of a suffix take, before minutes are spent on one.
 
     Raises:
       RunError: it is not installed.
