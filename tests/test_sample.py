@@ -442,7 +442,7 @@ def test_the_nearest_training_images(run, monkeypatch):
 def test_a_signal_leaves_whole_files(run, tmp_path, number, status):
     process = subprocess.Popen(arguments(f'--model_dir={run}', '--num_images=1000000', f'--out={tmp_path / "faces"}'),
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    while not list((tmp_path / 'faces').glob('seed-*')):
+    while not list((tmp_path / 'faces').glob('seed-*.png')):
         assert process.poll() is None
     process.send_signal(number)
     said = process.communicate(timeout=60)[0]
