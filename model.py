@@ -123,20 +123,29 @@ class DCGAN:
             self.d: tf.add_n(tf.get_collection('d_losses'), name='total_d_loss'),
         }
 
-    def train(self, losses, learning_rate=0.0002, beta1=0.5):
+    def train(self, losses, learning_rate=0.0002, beta1=0.5, d_learning_rate=None, ema_decay=None):
         """Returns the no-op ``train``: one Adam step of both networks, counted in ``global_step``.
 
         Args:
           losses: what ``loss`` returned.
           learning_rate, beta1: of both optimisers.
+          d_learning_rate: the discriminator's, where it is to be another ("two time-scale update rule", Heusel et al.,
+            2017); None, as in the article, for the same.
+          ema_decay: share that an exponential moving average of the generator's variables keeps at a step; in its first
+            steps it keeps less, (1 + step) / (10 + step). Training does not see the average. None, as in the article,
+            for none.
         """
         g_opt = tf.train.AdamOptimizer(learning_rate=learning_rate, beta1=beta1)
-        d_opt = tf.train.AdamOptimizer(learning_rate=learning_rate, beta1=beta1)
+        d_opt = tf.train.AdamOptimizer(learning_rate=learning_rate if d_learning_rate is None else d_learning_rate,
+                                       beta1=beta1)
         g_opt_op = g_opt.minimize(losses[self.g], var_list=self.g.variables)
         d_opt_op = d_opt.minimize(losses[self.d], var_list=self.d.variables)
         with tf.control_dependencies([g_opt_op, d_opt_op, *tf.get_collection(tf.GraphKeys.UPDATE_OPS)]):
-            count = tf.assign_add(tf.train.get_global_step(), 1)
-        with tf.control_dependencies([count]):
+            done = tf.assign_add(tf.train.get_global_step(), 1)
+        if ema_decay is not None:
+            with tf.control_dependencies([done]):
+                done = tf.train.ExponentialMovingAverage(ema_decay, num_updates=done).apply(self.g.variables)
+        with tf.control_dependencies([done]):
             return tf.no_op(name='train')
 
     def sample_images(self, row=8, col=8, inputs=None):

@@ -39,7 +39,7 @@ from runtime.errors import RunError, reason_of
 from runtime.files import write_whole
 from runtime.run_directory import RunDirectory
 from sampling import draw
-from sampling.checkpoint import find, name_of, open_run, read, read_all
+from sampling.checkpoint import WEIGHTS, find, name_of, open_run, read, read_all
 from sampling.generator import BATCH_NORMS, TrainedGenerator
 from sampling.latents import parse_sum
 from sampling.pictures import FILMS, png, require_library
@@ -62,6 +62,8 @@ flags.DEFINE_enum('batch_norm', 'population', BATCH_NORMS, 'Which mean and varia
                   'population: those of many fixed latents, so that a face is the same whatever is drawn with it. '
                   'batch: as the article does, those of the images drawn with it, at most --batch_size at once. '
                   'moving: the moving averages of training, which lag behind the generator.')
+flags.DEFINE_enum('weights', 'trained', WEIGHTS, 'trained: as training left them. ema: their averages over the steps, '
+                  'where train.py kept them by --ema_decay.')
 flags.DEFINE_integer('batch_size', 128, 'Images drawn at once, at the most.', lower_bound=1)
 flags.DEFINE_string('interpolate', None, 'Walk between the latents of these seeds, as 7,100,31.')
 flags.DEFINE_integer('frames', 16, 'Images of each walk, from one seed to the next.', lower_bound=2)
@@ -75,9 +77,10 @@ flags.DEFINE_string('cache_dir', CACHE_DIR, 'Where the packs of decoded images a
 
 SUFFIXES = {'faces': ('.png',), 'interpolation': ('.png', *FILMS), 'arithmetic': ('.png',), 'neighbours': ('.png',),
             'progress': FILMS}
-OF_FACES = ('seeds', 'seed', 'num_images')
+OF_GENERATOR = ('weights', 'batch_norm', 'batch_size')
+OF_FACES = ('seeds', 'seed', 'num_images', *OF_GENERATOR)
 # Which flags go with what is drawn; others would be ignored in silence.
-TAKEN = {'faces': (*OF_FACES, 'grid'), 'interpolate': ('frames',), 'arithmetic': (),
+TAKEN = {'faces': (*OF_FACES, 'grid'), 'interpolate': ('frames', *OF_GENERATOR), 'arithmetic': OF_GENERATOR,
          'neighbours': (*OF_FACES, 'dataset_dir', 'cache_dir'),
          'film=checkpoints': (*OF_FACES, 'grid'), 'film=grids': ()}
 
@@ -129,9 +132,10 @@ def _draw_pictures(model_dir, what, make):
         raise RunError(f'--checkpoint=all draws a picture for each checkpoint, and --out={FLAGS.out} is one file; it '
                        'takes a folder, or --film=checkpoints makes a film')
     found = find(model_dir, FLAGS.checkpoint)
-    paths = {checkpoint: _path(model_dir, what, f'{what}-{name_of(checkpoint)}') for checkpoint in found}
+    kind = '' if FLAGS.weights == 'trained' else f'-{FLAGS.weights}'
+    paths = {checkpoint: _path(model_dir, what, f'{what}-{name_of(checkpoint)}{kind}') for checkpoint in found}
     _refuse_to_overwrite(paths.values())
-    for trained in read_all(found) if is_all else map(read, found):
+    for trained in read_all(found, FLAGS.weights) if is_all else [read(found[0], FLAGS.weights)]:
         path = paths[trained.path]
         with TrainedGenerator(trained, FLAGS.batch_norm, FLAGS.batch_size) as generator:
             _write(path, make(generator, path.suffix.lower()))
@@ -143,7 +147,7 @@ def _draw_files(model_dir):
     seeds = np.array(list(dict.fromkeys(_layout()[0].tolist())))  # a seed that is named twice is one file
     [checkpoint] = find(model_dir, FLAGS.checkpoint)
     _refuse_to_overwrite_faces(folder, seeds)
-    with TrainedGenerator(read(checkpoint), FLAGS.batch_norm, FLAGS.batch_size) as generator:
+    with TrainedGenerator(read(checkpoint, FLAGS.weights), FLAGS.batch_norm, FLAGS.batch_size) as generator:
         done = 0
         for pngs in generator.pngs(seeds):
             for seed, content in zip(seeds[done:], pngs, strict=False):
@@ -165,8 +169,8 @@ def _draw_film(model_dir):
     if FLAGS.film == 'grids':
         content = draw.film_of_grids(model_dir, epoch_steps, suffix)
     else:
-        content = draw.film_of_checkpoints(find(model_dir, 'all'), *_layout(), FLAGS.batch_norm, FLAGS.batch_size,
-                                           epoch_steps, suffix)
+        content = draw.film_of_checkpoints(read_all(find(model_dir, 'all'), FLAGS.weights), *_layout(),
+                                           FLAGS.batch_norm, FLAGS.batch_size, epoch_steps, suffix)
     _write(path, content)
     print(f'drew        {path}')
 

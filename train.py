@@ -62,7 +62,11 @@ flags.DEFINE_list('d_depths', '64,128,256,512', "Channels of the discriminator's
 flags.DEFINE_integer('epochs', 5, 'End after this many passes over the images.', lower_bound=1)
 flags.DEFINE_integer('max_steps', None, 'End after this many steps, if that comes before --epochs.', lower_bound=1)
 flags.DEFINE_float('learning_rate', 0.0002, 'Of both Adams.', lower_bound=0.0)
+flags.DEFINE_float('d_learning_rate', None, "Of the discriminator's Adam, where it is to be another.", lower_bound=0.0)
 flags.DEFINE_float('beta1', 0.5, 'Of both Adams.', lower_bound=0.0, upper_bound=0.9999)
+flags.DEFINE_float('ema_decay', None, "Also keep an exponential moving average of the generator's variables, of which "
+                   'it keeps this share at a step, as 0.999; sample.py and evaluate.py take it by --weights=ema.',
+                   lower_bound=0.0, upper_bound=0.999999)
 flags.DEFINE_integer('seed', 0, 'Decides the first weights, the order of the images and all latents.', lower_bound=0,
                      upper_bound=2**31 - 1)
 flags.DEFINE_enum('precision', 'float32', PRECISIONS, 'Of products and convolutions; bfloat16 is for processors.')
@@ -79,7 +83,7 @@ MAY_CHANGE = ('dataset_dir', 'epochs', 'max_steps', 'sample_steps', 'save_steps'
 
 
 class Config(NamedTuple):
-    """The settings of a run, each as its flag says."""
+    """The settings of a run, each as its flag says. Those with a default came later: older runs do not name them."""
 
     dataset_dir: str | None
     image_size: int
@@ -98,6 +102,8 @@ class Config(NamedTuple):
     sample_steps: int | None
     save_steps: int
     log_steps: int
+    d_learning_rate: float | None = None
+    ema_decay: float | None = None
 
 
 class TrainGraph(NamedTuple):
@@ -144,7 +150,8 @@ def _train(config, source, directory, cache_dir):
     checkpoints = Checkpoints(directory)
     first_step = checkpoints.find() or 0
     if checkpoints.latest is not None:
-        directory.agree(config._asdict(), MAY_CHANGE)  # before the minutes that packing may take
+        # Before the minutes that packing may take.
+        directory.agree(config._asdict(), MAY_CHANGE, Config._field_defaults)
     settings = session_config(config.precision)
     pack = make_pack(source, config.crop, config.image_size, cache_dir)
     count = len(pack.images)
@@ -153,7 +160,7 @@ def _train(config, source, directory, cache_dir):
                         f'--batch_size={count} or less would do')
     record = _record(config, pack)
     if checkpoints.latest is not None:
-        directory.agree(record, MAY_CHANGE)
+        directory.agree(record, MAY_CHANGE, Config._field_defaults)
         _warn_of_platform(directory.read_config()['platform'], record['platform'])
 
     epoch_steps = steps_per_epoch(count, config.batch_size)
@@ -196,7 +203,7 @@ def build(config, images):
     batches = tf.data.make_initializable_iterator(stream(images, config.batch_size, config.seed, global_step))
     reals = batches.get_next()
     losses = dcgan.loss(reals)
-    train_op = dcgan.train(losses, config.learning_rate, config.beta1)
+    train_op = dcgan.train(losses, config.learning_rate, config.beta1, config.d_learning_rate, config.ema_decay)
     with tf.control_dependencies([train_op]):
         step = global_step.read_value()
     # No step has a negative number, so these are not the latents of any.
@@ -306,8 +313,8 @@ for name in 'g_depths', 'd_depths':
     flags.register_validator(name, _are_depths, 'must be whole numbers above 0, separated by commas, as 64,32,16,8')
 
 
-for name in 'learning_rate', 'beta1':
-    flags.register_validator(name, math.isfinite, 'must be a number')
+for name in 'learning_rate', 'd_learning_rate', 'beta1', 'ema_decay':
+    flags.register_validator(name, lambda value: value is None or math.isfinite(value), 'must be a number')
 
 
 @flags.multi_flags_validator(['image_size', 'g_depths'],

@@ -68,17 +68,18 @@ class RunDirectory:
                     part.unlink()
             yield
 
-    def agree(self, config, may_change):
+    def agree(self, config, may_change, defaults):
         """Refuses settings with which the checkpoints that there are were not made.
 
         Args:
           config: the settings of the run, {flag: value}, values as JSON has them.
           may_change: flags that a later start of the same run may give another value.
+          defaults: values of settings that older runs do not name.
 
         Raises:
           RunError: the checkpoints were made with other settings (each is named), or nothing says with which.
         """
-        before = self.read_config()
+        before = {**defaults, **self.read_config()}
         missing = [name for name in config if name not in before]
         if missing:
             raise RunError(f'{self.path / "config.json"} is damaged: it says nothing of {", ".join(missing)}; restore '

@@ -16,6 +16,8 @@ from runtime.run_directory import WILDCARDS, RunDirectory
 
 OF_GENERATOR = re.compile(r'g/(reshape|deconv\d+)/(dense|conv2d_transpose|batch_normalization)/'
                           r'(kernel|bias|gamma|beta|moving_mean|moving_variance)')
+WEIGHTS = ('trained', 'ema')
+AVERAGED = '/ExponentialMovingAverage'  # after the name of a variable, that of its average
 FILES = re.compile(r'\.(index|meta|data-\d+-of-\d+)$')  # of a checkpoint, of which TensorFlow names but the stem
 
 
@@ -24,10 +26,12 @@ class Trained(NamedTuple):
 
     Attributes:
       path: the checkpoint, as TensorFlow calls it.
-      weights: {name: float32 array} of the generator's variables, moving averages included where they were saved.
+      weights: {name: float32 array} of the generator's variables, moving averages of batch normalisation included where
+        they were saved.
       z_dim: length of a latent.
       s_size: height and width of the first layer.
       depths: channels of the hidden layers.
+      kind: of ``WEIGHTS``: as they were trained, or their averages over the steps, with which no moving averages go.
     """
 
     path: Path
@@ -35,6 +39,7 @@ class Trained(NamedTuple):
     z_dim: int
     s_size: int
     depths: list[int]
+    kind: str
 
     @property
     def digest(self):
@@ -95,7 +100,7 @@ def find(model_dir, wanted):
     return paths if wanted == 'all' else [next(read_all(reversed(paths))).path]
 
 
-def read_all(paths):
+def read_all(paths, kind='trained'):
     """Reads checkpoints one after the other, as ``read`` does; passes over those that cannot be read, and says so.
 
     Raises:
@@ -104,7 +109,7 @@ def read_all(paths):
     count = 0
     for path in paths:
         try:
-            trained = read(path)
+            trained = read(path, kind)
         except RunError as error:
             print(f'warning     {error}; it is passed over')
             continue
@@ -114,27 +119,32 @@ def read_all(paths):
         raise RunError('there is no checkpoint that can be drawn from')
 
 
-def read(path):
+def read(path, kind='trained'):
     """Reads the generator that a checkpoint holds, as this project or TensorFlow 1 wrote it.
 
     Args:
       path: a Path, as TensorFlow calls it.
+      kind: of ``WEIGHTS``: 'trained', or 'ema', the averages that ``--ema_decay`` of train.py keeps.
 
     Raises:
-      RunError: it cannot be read, or holds no generator of the article.
+      RunError: it cannot be read, or holds no generator of the article, or none of that kind.
     """
     if not set(str(path)).isdisjoint(WILDCARDS):
         raise RunError(f'{path} has one of {WILDCARDS} in its name, which TensorFlow takes for a pattern; rename it')
     try:
         reader = tf.train.load_checkpoint(str(path))
-        weights = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
-                   if OF_GENERATOR.fullmatch(name)}
+        suffix = AVERAGED if kind == 'ema' else ''
+        weights = {name.removesuffix(suffix): reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
+                   if name.endswith(suffix) and OF_GENERATOR.fullmatch(name.removesuffix(suffix))}
     except UNREADABLE as error:
         raise RunError(f'{path} cannot be read: {reason_of(error)}') from error
+    if kind == 'ema' and not weights:
+        raise RunError(f'{path} holds no averaged weights, which train.py keeps by --ema_decay; --weights=trained '
+                       'takes those that were trained')
     broken = [name for name, value in weights.items() if not np.isfinite(value).all()]
     if broken:
         raise RunError(f'{path} draws nothing: {broken[0]} holds values that are no finite numbers')
-    return Trained(path, weights, *_architecture(path, weights))
+    return Trained(path, weights, *_architecture(path, weights), kind)
 
 
 def step_of(path):

@@ -6,7 +6,7 @@ import imageio.v3 as imageio
 import numpy as np
 
 from runtime.errors import RunError
-from sampling.checkpoint import read_all, step_of
+from sampling.checkpoint import step_of
 from sampling.generator import TrainedGenerator
 from sampling.latents import walk
 from sampling.neighbours import nearest
@@ -88,11 +88,11 @@ def face_grid(generator, seeds, rows, columns):
     return tiled(generator.images(seeds), rows, columns)
 
 
-def film_of_checkpoints(paths, seeds, rows, columns, batch_norm, batch_size, steps_per_epoch, suffix):
+def film_of_checkpoints(checkpoints, seeds, rows, columns, batch_norm, batch_size, steps_per_epoch, suffix):
     """Draws a film of training: the same grid at every checkpoint, labelled.
 
     Args:
-      paths: of the checkpoints, whose images are of one size.
+      checkpoints: an iterable of Trained, whose images are of one size.
       seeds: int64 [n].
       rows, columns: of the grid.
       batch_norm, batch_size: of the TrainedGenerators.
@@ -100,7 +100,7 @@ def film_of_checkpoints(paths, seeds, rows, columns, batch_norm, batch_size, ste
       suffix: '.gif' or '.mp4'.
     """
     grids = []
-    for trained in read_all(paths):
+    for trained in checkpoints:
         with TrainedGenerator(trained, batch_norm, batch_size) as generator:
             grids.append((step_of(trained.path), face_grid(generator, seeds, rows, columns)))
     return _film(grids, steps_per_epoch, suffix)

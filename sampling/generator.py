@@ -37,6 +37,9 @@ class TrainedGenerator:
         self.trained = trained
         self.size = trained.s_size * 2 ** len(trained.depths)
         self._batch_size = batch_size
+        if batch_norm == 'moving' and trained.kind == 'ema':
+            raise RunError('--weights=ema has no moving averages of batch normalisation, which are of the weights as '
+                           'they were trained; --batch_norm=population estimates its statistics')
         values = dict(trained.weights)
         if batch_norm == 'population':
             values.update(population(trained))

@@ -28,12 +28,14 @@ PROTOCOL = f'{BATCHES} batches of {BATCH_SIZE} latents, 1'  # what is kept was e
 def population(trained):
     """Returns the population statistics of a generator, {name of a moving average: float32 array}.
 
-    They are kept beside the checkpoint, in NAME.population.npz, and found there if they are of these very weights.
+    They are kept beside the checkpoint, in NAME.population.npz or NAME.ema.population.npz, and found there if they are
+    of these very weights.
 
     Args:
       trained: a Trained.
     """
-    path = trained.path.with_name(f'{trained.path.name}.population.npz')
+    kind = '' if trained.kind == 'trained' else f'.{trained.kind}'
+    path = trained.path.with_name(f'{trained.path.name}{kind}.population.npz')
     made_of = f'{trained.digest} {PROTOCOL}'
     statistics = _load(path, made_of)
     if len(statistics) != 2 * len(trained.depths):

@@ -45,7 +45,8 @@ def finish(process):
     return process.returncode
 
 
-@pytest.mark.parametrize('flags', [[], ['--deterministic'], ['--precision=bfloat16']])
+@pytest.mark.parametrize('flags', [
+    [], ['--deterministic', '--ema_decay=0.9', '--d_learning_rate=0.001'], ['--precision=bfloat16']])
 def test_a_run_that_was_stopped_and_killed_is_the_run_that_was_not(faces, tmp_path, monkeypatch, flags):
     """By the real command, bit for bit; the stops fall within epochs."""
     monkeypatch.setenv('TF_ENABLE_ONEDNN_OPTS', '1')
