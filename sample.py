@@ -32,17 +32,16 @@ import tensorflow.compat.v1 as tf
 from absl import app, flags
 
 from data.errors import DataError
-from data.pack import CACHE_DIR, make_pack
-from data.source import open_source
+from data.pack import CACHE_DIR
 from data.stream import steps_per_epoch
 from runtime.errors import RunError, reason_of
 from runtime.files import write_whole
-from runtime.run_directory import RunDirectory
 from sampling import draw
 from sampling.checkpoint import WEIGHTS, find, name_of, open_run, read, read_all
 from sampling.generator import BATCH_NORMS, TrainedGenerator
 from sampling.latents import parse_sum
 from sampling.pictures import FILMS, png, require_library
+from sampling.reals import config_of, open_reals
 from sampling.seeds import parse_seeds, write_seeds
 
 FLAGS = flags.FLAGS
@@ -163,7 +162,7 @@ def _draw_film(model_dir):
         raise RunError('--film is of a run: --model_dir=DIR names its directory')
     path = _path(model_dir, 'progress', 'progress')
     _refuse_to_overwrite([path])
-    suffix, config = path.suffix.lower(), _config(model_dir)
+    suffix, config = path.suffix.lower(), config_of(model_dir)
     counts = config.get('images'), config.get('batch_size')
     epoch_steps = steps_per_epoch(*counts) if all(isinstance(count, int) and count > 0 for count in counts) else None
     if FLAGS.film == 'grids':
@@ -184,29 +183,12 @@ def _neighbours(generator, seeds):
 
 @functools.cache
 def _training_images(run, size):
-    """Returns the pack of the images that a run was trained on, and their names."""
-    config = _config(run)
-    if 'dataset_dir' not in config and FLAGS.dataset_dir is None:
-        raise RunError(f'nothing in {run} says on which images this was trained; --dataset_dir=PATH does')
-    try:
-        source = open_source(config['dataset_dir'] if FLAGS.dataset_dir is None else FLAGS.dataset_dir)
-    except DataError as error:
-        if FLAGS.dataset_dir is not None:
-            raise
-        raise DataError(f'the training images are not where they were: {error}; --dataset_dir=PATH says where they '
-                        'are now') from error
-    pack = make_pack(source, config.get('crop', 'auto'), size, FLAGS.cache_dir)
-    if pack.crc32 != config.get('images_crc32', pack.crc32):
-        raise DataError(f'the {len(pack.images):,} images of {source.name} are not those that the run was '
-                        'trained on; --dataset_dir says where those are')
-    # A name need be no Unicode, and is to be printed.
-    return pack.images, [name.encode(errors='backslashreplace').decode() for name in source.names
-                         if name not in pack.broken]
-
-
-def _config(run):
-    """Returns config.json of a run; {} where there is none, as beside checkpoints of TensorFlow 1."""
-    return RunDirectory(run).read_config() if os.path.exists(run / 'config.json') else {}
+    """Returns the images that a run was trained on, uint8 [n, size, size, 3], and their names."""
+    reals = open_reals(run, size, FLAGS.dataset_dir, FLAGS.cache_dir)
+    if reals.are_trained_on is False:
+        raise DataError(f'the {len(reals.names):,} images of {reals.name} are not those that the run was trained on; '
+                        '--dataset_dir says where those are')
+    return reals.pack.images, reals.names
 
 
 def _layout():

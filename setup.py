@@ -20,7 +20,8 @@ setup(
     ],
     extras_require={
         'gpu': ['tensorflow[and-cuda]>=2.16,<2.22'],
+        'report': ['matplotlib', 'jinja2'],  # what compare.py draws and writes its page with
         'video': ['av'],  # MP4, by imageio
-        'test': ['pytest', 'ruff', 'av'],
+        'test': ['pytest', 'ruff', 'av', 'matplotlib', 'jinja2'],
     },
 )

@@ -43,7 +43,7 @@ from runtime.errors import RunError
 from runtime.hooks import CheckpointHook, LogHook, ProgressHook, SampleHook, StopHook, WatchHook
 from runtime.journal import Journal
 from runtime.run_directory import WILDCARDS, RunDirectory
-from runtime.session import PRECISIONS, cores, describe_device, gpu, session_config
+from runtime.session import PRECISIONS, cores, describe_device, gpu, processor, session_config
 from sampling.pictures import grid
 
 FLAGS = flags.FLAGS
@@ -276,11 +276,11 @@ def config_of(values):
 def _record(config, pack):
     return {**config._asdict(), 'images': len(pack.images), 'images_crc32': pack.crc32, 'platform': {
         'python': platform.python_version(), 'tensorflow': tf.__version__, 'numpy': np.__version__,
-        'gpu': gpu(), 'cores': cores(), 'onednn': os.environ['TF_ENABLE_ONEDNN_OPTS']}}
+        'gpu': gpu(), 'processor': processor(), 'cores': cores(), 'onednn': os.environ['TF_ENABLE_ONEDNN_OPTS']}}
 
 
 def _warn_of_platform(before, now):
-    if before != now:
+    if {**now, **before} != now:  # older runs do not say all of it
         print(f'warning     last run on {before}, now on {now}: it goes on, but may round otherwise from here')
 
 

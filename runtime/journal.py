@@ -92,6 +92,12 @@ class Journal:
         return [entry for _, entry in kept]
 
 
+def read_log(path):
+    """Returns the whole lines of a ``log.jsonl``, a Path, as dicts, oldest first; none where there is no such file."""
+    lines = path.read_text(errors='replace').splitlines(keepends=True) if path.exists() else []
+    return [entry for entry in map(_entry, lines) if entry]
+
+
 def _entry(line):
     """Returns a whole line of ``log.jsonl`` as a dict, None where it is none."""
     try:

@@ -1,6 +1,7 @@
 """What a session runs on, and in which precision."""
 
 import os
+import platform
 import re
 
 import tensorflow.compat.v1 as tf
@@ -31,6 +32,16 @@ def session_config(precision):
 def cores():
     """Returns how many cores TensorFlow computes on, which decides how sums are split and so how they are rounded."""
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+
+
+def processor():
+    """Returns what the processor is called, as far as the system says."""
+    try:
+        with open('/proc/cpuinfo') as file:
+            found = re.search(r'^model name\s*:\s*(.+)$', file.read(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def gpu():

@@ -42,6 +42,11 @@ class Trained(NamedTuple):
     kind: str
 
     @property
+    def size(self):
+        """Height and width of its images, in pixels."""
+        return self.s_size * 2 ** len(self.depths)
+
+    @property
     def digest(self):
         """Tells these weights from all others. The moving averages do not count."""
         digest = hashlib.sha256()

@@ -18,6 +18,7 @@ class TrainedGenerator:
 
     Attributes:
       trained: the Trained that it was made of.
+      batch_norm: as it was made.
       size: height and width of its images, in pixels.
     """
 
@@ -35,7 +36,8 @@ class TrainedGenerator:
           RunError: the checkpoint does not hold all that is needed.
         """
         self.trained = trained
-        self.size = trained.s_size * 2 ** len(trained.depths)
+        self.batch_norm = batch_norm
+        self.size = trained.size
         self._batch_size = batch_size
         if batch_norm == 'moving' and trained.kind == 'ema':
             raise RunError('--weights=ema has no moving averages of batch normalisation, which are of the weights as '
@@ -78,7 +80,11 @@ class TrainedGenerator:
         Returns:
           Uint8 [n, size, size, 3].
         """
-        return np.concatenate(list(self._draw(self._images, points)))
+        return np.concatenate(list(self.batches(points)))
+
+    def batches(self, points):
+        """Draws ``points``, as ``images`` takes them; yields the images of each batch, uint8 [k, size, size, 3]."""
+        return self._draw(self._images, points)
 
     def pngs(self, points):
         """Draws ``points``, as ``images`` takes them; yields for each batch the PNGs, as an array of bytes [k]."""

@@ -5,8 +5,9 @@ import math
 import pytest
 import tensorflow.compat.v1 as tf
 
+from comparison.proof import ADDED, build
 from model import DCGAN
-from tests.article import ADDED, FACTS, build
+from tests.article import FACTS
 
 CONFIGS = {'full': {}, 'small': FACTS['small']['config']}
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from tests.article import ADDED, FACTS, REFERENCE, build
+from comparison.proof import ADDED, build
+from tests.article import FACTS, REFERENCE
 
 NUMBERS = np.load(REFERENCE / 'numbers.npz')
 LATENTS = NUMBERS['z']

@@ -1,0 +1,188 @@
+"""A page that shows a run beside the article, in one file."""
+
+import base64
+import statistics
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+
+from comparison import charts
+from comparison.differences import differences
+from comparison.milestones import OF_THE_ARTICLE
+from comparison.proof import verdict
+from comparison.published import ARTICLE, PUBLISHED, SOURCES, TTUR_CURVE
+from evaluation.table import number
+from runtime.errors import RunError
+
+
+class Contents(NamedTuple):
+    """What a report shows.
+
+    Attributes:
+      run: the run directory, a Path.
+      config: its config.json.
+      entries: the lines of its log.
+      steps_per_epoch: steps of an epoch.
+      milestones: Milestones.
+      grids: {name of a milestone: PNG of its faces}, of those that could be drawn.
+      results: {name of a milestone: its Results}.
+      figures: {name of a milestone: Path of the article's figure}.
+      checks: what was proven of the graph.
+    """
+
+    run: Path
+    config: dict
+    entries: list
+    steps_per_epoch: int
+    milestones: list
+    grids: dict
+    results: dict
+    figures: dict
+    checks: list
+
+
+def page(contents):
+    """Returns the report as the bytes of one HTML file, and its pictures, {name of a file: bytes}.
+
+    Args:
+      contents: Contents.
+
+    Raises:
+      RunError: a figure of the article is no picture.
+    """
+    pictures = {f'{name}.png': png for name, png in contents.grids.items()}
+    titles = {milestone.step: milestone.title for milestone in contents.milestones}
+    if contents.entries:
+        pictures['losses.png'] = charts.losses(contents.entries, titles)
+    series = _series(contents)
+    if series:
+        pictures['numbers.png'] = charts.numbers(series)
+    ours = _our_frechet(contents)
+    pictures['frechet.png'] = charts.frechet_curve(TTUR_CURVE, ours)
+    embedded = {name: _uri('image/png', png) for name, png in pictures.items()}
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
+                              undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    html = environment.get_template('report.html').render(
+        run=_run(contents), milestones=[_milestone(contents, milestone, embedded) for milestone in contents.milestones],
+        losses=embedded.get('losses.png'), numbers_chart=embedded.get('numbers.png'), **_numbers(contents),
+        published=PUBLISHED, sources=SOURCES, frechet=embedded['frechet.png'], frechet_caption=_frechet_caption(ours),
+        proof=_proof(contents.checks), differences=differences(), settings=_settings(contents.config),
+        machine=_machine(contents))
+    return html.encode(), pictures
+
+
+def _run(contents):
+    config = contents.config
+    last = contents.milestones[-1]
+    data = Path(config['dataset_dir']).name if config['dataset_dir'] else 'the embedded faces'
+    batch, epoch_steps = config['batch_size'], contents.steps_per_epoch
+    return {
+        'name': contents.run.resolve().name, 'tensorflow': config['platform']['tensorflow'],
+        'log_steps': config['log_steps'],
+        'epoch': f'{epoch_steps:,} steps of {batch}, {config["images"]:,} images',
+        'summary': f'This run: {config["images"]:,} images of {data}, {config["image_size"]}x{config["image_size"]}, '
+                   f'batch {batch}, seed {config["seed"]}, {config["precision"]}; drawn here up to step {last.step:,}.'}
+
+
+def _milestone(contents, milestone, embedded):
+    figure = contents.figures.get(milestone.name)
+    is_reached = contents.entries and contents.entries[-1]['step'] >= milestone.step
+    return {
+        'name': milestone.name, 'title': milestone.title, 'picture': embedded.get(f'{milestone.name}.png'),
+        'when': f'step {milestone.step:,}', 'is_of_the_article': milestone.name in OF_THE_ARTICLE,
+        'missing': f'The checkpoint of step {milestone.step:,} is not there any more, or cannot be read' if is_reached
+                   else f'This run has not come to step {milestone.step:,} yet',
+        'article': figure and _uri(*_picture(figure))}
+
+
+def _numbers(contents):
+    """Returns what the table of numbers shows."""
+    measured = [milestone for milestone in contents.milestones if milestone.name in contents.results]
+    if not measured:
+        return {'numbers': [], 'number_titles': [], 'protocol': '', 'hows': {}}
+    rows = []
+    for of_row in zip(*(contents.results[milestone.name] for milestone in measured), strict=True):
+        first = of_row[0]
+        rows.append({'name': f'{first.metric} {first.part}', 'floor': number(first, first.floor),
+                     'cells': [number(result, result.value) for result in of_row]})
+    results = contents.results[measured[0].name]
+    of = results[0].protocol
+    return {
+        'numbers': rows, 'number_titles': [f'{milestone.title}, step {milestone.step:,}' for milestone in measured],
+        'protocol': f'Real images: {of["real_images"]:,} of {of["data"]}; crop {of["crop"]}; resized by '
+                    f'{of["resizer"]} to {of["size"]}x{of["size"]}. Faces: of the seeds from {of["seed"]} on, batch '
+                    f'normalisation by {of["batch_norm"]} statistics, {of["weights"]} weights.',
+        'hows': {result.metric: f'{result.protocol["how"]}; {result.protocol["samples"]:,} samples'
+                 for result in results}}
+
+
+def _series(contents):
+    """Returns {title: [(step, value, floor), ...]} of each metric, of its mean where it has parts."""
+    series = {}
+    for milestone in contents.milestones:
+        for result in contents.results.get(milestone.name, []):
+            if result.part in ('', 'mean'):
+                title = f'{result.metric} {result.part}'.strip()
+                series.setdefault(title, []).append((milestone.step, result.value, result.floor))
+    return series
+
+
+def _our_frechet(contents):
+    return [(milestone.step, result.value, f'{result.value:.1f}, this run, {result.metric}')
+            for milestone in contents.milestones for result in contents.results.get(milestone.name, [])
+            if result.metric.startswith('fid') and milestone.step]
+
+
+def _frechet_caption(ours):
+    caption = "TTUR's Frechet distances of DCGANs on CelebA, batch 64 [1]."
+    return caption + (' This run beside them: another crop, batch and number of real images, so a hint at most.' if ours
+                      else ' Of this run none was measured; that takes the Inception graph.')
+
+
+def _proof(checks):
+    parts = {}
+    for check in checks:
+        parts.setdefault(check.part, []).append({
+            'name': check.name, 'found': check.found, 'agrees': check.agrees,
+            'difference': '' if check.difference is None else f'{check.difference:.2g}',
+            'tolerance': '' if check.tolerance is None else f'{check.tolerance:g}'})
+    return {'agrees': all(check.agrees for check in checks), 'verdict': verdict(checks), 'parts': parts.items()}
+
+
+def _settings(config):
+    return [{'name': name, 'value': ', '.join(map(str, value)) if isinstance(value, list) else
+             'unset' if value is None else value, 'article': ARTICLE.get(name, '')}
+            for name, value in config.items() if name != 'platform']
+
+
+def _machine(contents):
+    """Returns (name, value) of what the run ran on, and of its time."""
+    names = {'python': 'Python', 'tensorflow': 'TensorFlow', 'numpy': 'NumPy', 'gpu': 'GPU', 'processor': 'processor',
+             'cores': 'cores', 'onednn': 'oneDNN (TF_ENABLE_ONEDNN_OPTS)'}
+    rows = [(names.get(name, name), 'none' if value is None else value)
+            for name, value in contents.config['platform'].items()]
+    if contents.entries:
+        rates = [entry['images_per_second'] for entry in contents.entries]
+        steps = [0, *(entry['step'] for entry in contents.entries)]
+        seconds = sum((after - before) * contents.config['batch_size'] / rate
+                      for before, after, rate in zip(steps, steps[1:], rates, strict=False))
+        rows += [('images a second', f'{statistics.median(rates):.1f}, the median of what was logged '
+                                     f'[{min(rates):.1f}..{max(rates):.1f}]'),
+                 ('time', f'{seconds / 3600:.2f} hours for {steps[-1]:,} steps, as logged')]
+    return rows
+
+
+def _picture(path):
+    """Returns the type and the bytes of a picture."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image.get_format_mimetype(), path.read_bytes()
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for what is none
+        raise RunError(f'{path} is no picture that can be read; save it anew, as PNG or JPEG') from error
+
+
+def _uri(kind, content):
+    return f'data:{kind};base64,{base64.b64encode(content).decode()}'

@@ -1,0 +1,31 @@
+"""Results as a person reads them."""
+
+FORMS = {'swd': '.2f', 'msssim': '.4f', 'fid': '.2f', 'kid': '.5f'}
+
+
+def number(result, value):
+    """Returns a value or floor of a Result as text."""
+    kind = result.metric.rstrip('0123456789k')
+    return '-' if value is None else f'{value:{FORMS[kind]}}'
+
+
+def table(results):
+    """Returns the Results of one checkpoint as text: what they are of, a line for each, what each metric is."""
+    of = results[0].protocol
+    there = {True: ', those that it was trained on', False: ', not those that it was trained on', None: ''}
+    lines = [
+        f'checkpoint  {of["checkpoint"]}' + ('' if of['step'] is None else f', step {of["step"]:,}'),
+        f'faces       from seed {of["seed"]} on, {of["size"]}x{of["size"]}, batch_norm {of["batch_norm"]}, weights '
+        f'{of["weights"]}',
+        f'real        {of["real_images"]:,} images of {of["data"]}{there[of["are_trained_on"]]}',
+        f'crop        {of["crop"]}; resized by {of["resizer"]}',
+        f'{"metric":<16} {"samples":>8} {"value":>10} {"floor":>10}']
+    for result in results:
+        lines.append(f'{f"{result.metric} {result.part}":<16} {result.protocol["samples"]:>8,} '
+                     f'{number(result, result.value):>10} {number(result, result.floor):>10}')
+    for metric, how in {result.metric: result.protocol['how'] for result in results}.items():
+        lines.append(f'{metric}: {how}')
+    lines.append('floor: the same between two halves of the real images, which share none')
+    for metric in dict.fromkeys(result.metric for result in results if result.floor is None):
+        lines.append(f'no floor for {metric}: that takes twice as many real images')
+    return '\n'.join(lines)
