@@ -72,7 +72,7 @@ def _read(path, read):
         return read(path)
     except (OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error, *UNREADABLE) as error:
         raise RunError(f'{path} cannot be read: {reason_of(error)}; it holds facts that only TensorFlow 1.15 can make, '
-                       'so take it anew from where this project came from (git checkout reference, in a clone)'
+                       'so take it anew from where this project came from (git checkout -- reference, in a clone)'
                        ) from error
 
 

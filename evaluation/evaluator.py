@@ -12,6 +12,7 @@ from evaluation.halves import Halves
 from evaluation.names import OF_FEATURES, name_of
 from evaluation.stored import stored
 from metrics import feature_statistics, frechet_distance, kernel_distance, ms_ssim, sliced_wasserstein
+from metrics.wasserstein import SMALLEST
 from runtime.errors import RunError, reason_of
 from sampling.checkpoint import step_of
 
@@ -143,6 +144,10 @@ class Evaluator:
 
     def _require_images(self, metric):
         there, half, name = self._halves.count, self._halves.half, self._reals.name
+        size = self._reals.pack.images.shape[1]
+        if metric.kind == 'swd' and size < SMALLEST:
+            raise RunError(f'{metric.name} takes images of {SMALLEST}x{SMALLEST} or more, and these are {size}x{size}; '
+                           f'--metrics={name_of("msssim", half * half)} would do')
         if metric.kind == 'msssim' and metric.count > half * half:
             raise RunError(f'{metric.name} takes {metric.count:,} different pairs of real images, one of either half, '
                            f'and the {there:,} of {name} make {half * half:,}')

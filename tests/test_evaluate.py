@@ -216,3 +216,9 @@ def test_without_the_graph_the_other_metrics_run(place):
     assert done.returncode == 0, done.stderr
     assert 'warning     fid10: not measured' in done.stdout
     assert 'swd10 mean' in done.stdout
+
+
+def test_images_too_small_for_patches(place):
+    reals = open_reals(place / 'run', 8, None, place / 'cache')
+    with pytest.raises(RunError, match='swd5 takes images of 16x16 or more, and these are 8x8; --metrics=msssim900 '):
+        evaluator_of(place, reals, ['swd5'])

@@ -1,0 +1,217 @@
+"""The report of a run beside the article: one page that needs no other file, what it shows, and mistakes."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+
+import train
+from comparison.differences import differences
+from comparison.gather import gather
+from comparison.milestones import article_figures, milestones_of
+from comparison.proof import Check
+from comparison.reference import REFERENCE
+from comparison.report import page
+from evaluation.evaluator import Result
+from runtime.checkpoints import Checkpoints
+from runtime.errors import RunError
+from runtime.run_directory import RunDirectory
+from tests.pictures import random_image, write_images
+from tests.runs import config
+
+COUNT, EPOCH_STEPS = 61, 15
+CHECKS = [Check("the article's size", 'shapes', '128', None, None, True),
+          Check('a small one', 'logits', '<b>in nats</b>', 0.25, 0.1, False)]
+VOID = {'meta', 'img', 'br', 'link', 'input', 'hr'}
+
+
+class Page(HTMLParser):
+    """Reads a page: its pictures, its text, whether its tags close one another."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.pictures, self.words, self.open, self.links = [], [], [], []
+        self.feed(content.decode())
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attributes:
+            if name == 'src':
+                self.pictures.append(value)
+            elif name == 'href':
+                self.links.append(value)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return ' '.join(' '.join(self.words).split())
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A run of two epochs and a step on a data set whose name is no HTML."""
+    folder = tmp_path_factory.mktemp('report')
+    faces = write_images(folder / 'a <b> & c', COUNT)
+    train.train(config(faces, epochs=5, max_steps=2 * EPOCH_STEPS + 1), folder / 'run', folder / 'cache')
+    return folder
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of it, to spoil."""
+    return shutil.copytree(trained / 'run', tmp_path / 'run')
+
+
+def command(*flags):
+    return subprocess.run([sys.executable, 'compare.py', *map(str, flags)], capture_output=True, text=True, timeout=180,
+                          check=False, cwd=REFERENCE.parent)
+
+
+def pixels(uri):
+    return imageio.imread(io.BytesIO(base64.b64decode(uri.partition(',')[2])))
+
+
+def result(metric, step, value, part=''):
+    return Result(metric, part, value, 1.5, {
+        'how': 'somehow', 'samples': 7, 'real_images': COUNT, 'data': 'faces', 'crop': 'auto', 'resizer': 'r',
+        'size': 16, 'seed': 0, 'batch_norm': 'population', 'weights': 'trained', 'step': step})
+
+
+def test_the_command_writes_one_page_that_needs_no_other_file(trained, tmp_path):
+    imageio.imwrite(tmp_path / 'Epoch-2.PNG', random_image(1, 40, 40))
+    flags = [f'--model_dir={trained / "run"}', f'--cache_dir={trained / "cache"}', f'--out={tmp_path / "out"}',
+             f'--article_figures={tmp_path}', '--metrics=swd20,msssim20']
+    done = command(*flags)
+    assert done.returncode == 0, done.stderr
+    assert f'wrote       {tmp_path / "out" / "report.html"}' in done.stdout
+    assert 'Traceback' not in done.stderr
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
+        'epoch-2.png', 'frechet.png', 'latest.png', 'losses.png', 'numbers.json', 'numbers.png', 'report.html',
+        'start.png']
+    written = Page((tmp_path / 'out' / 'report.html').read_bytes())
+    assert all(picture.startswith('data:image/png;base64,') for picture in written.pictures)
+    assert not written.links
+    grids = [pixels(picture) for picture in written.pictures[:4]]
+    for name, shown in ('start', grids[0]), ('epoch-2', grids[1]), ('latest', grids[3]):
+        np.testing.assert_array_equal(shown, imageio.imread(tmp_path / 'out' / f'{name}.png'))
+        assert shown.shape == (128, 128, 3)
+    np.testing.assert_array_equal(grids[2], random_image(1, 40, 40))
+    numbers = json.loads((tmp_path / 'out' / 'numbers.json').read_text())
+    assert [(number['step'], number['metric'], number['part']) for number in numbers] == [
+        (step, metric, part) for step in (0, 30, 31)
+        for metric, part in (('swd20', '16'), ('swd20', 'mean'), ('msssim20', ''))]
+    for words in ('61 images of a <b> & c, 16x16, batch 4, seed 0, float32', "the graph is the article's: 28 of 28",
+                  'has not come to step 75 yet', f'{numbers[1]["value"]:.2f}', 'a stateless uniform of (seed,', '23.26',
+                  'FID at 15,000: 46.0 [38.1..55.6]', 'TensorFlow', 'images a second', 'After 2.067 epochs'):
+        assert words in written.text, words
+    numbers[1]['value'] = 123456.0  # nothing is measured again
+    (tmp_path / 'out' / 'numbers.json').write_text(json.dumps(numbers))
+    assert command(*flags).returncode == 0
+    assert '123456.00' in Page((tmp_path / 'out' / 'report.html').read_bytes()).text
+
+
+def test_the_faces_are_of_the_same_latents_and_the_article_draws_them_by_their_batch(run):
+    first, again = gather(run), gather(run)
+    assert first.grids == again.grids
+    assert first.grids.keys() == {'start', 'epoch-2', 'latest'}
+    assert len(set(first.grids.values())) == 3
+
+
+def test_milestones(run):
+    def names(steps_per_epoch):
+        return [(one.name, one.step, one.checkpoint is not None)
+                for one in milestones_of(Checkpoints(RunDirectory(run)), steps_per_epoch)]
+
+    start, epoch_2, epoch_5 = ('start', 0, True), ('epoch-2', 30, True), ('epoch-5', 75, False)
+    assert names(EPOCH_STEPS) == [start, epoch_2, ('latest', 31, True), epoch_5]
+    (run / 'model.ckpt-31.index').unlink()
+    assert names(EPOCH_STEPS) == [start, epoch_2, epoch_5]
+    assert names(6) == [('start', 0, True), ('epoch-2', 12, False), ('epoch-5', 30, True)]
+
+
+def test_a_page_without_log_numbers_or_checkpoint(run):
+    (run / 'log.jsonl').unlink()
+    (run / 'model.ckpt-30.data-00000-of-00001').write_bytes(b'')
+    contents = gather(run)._replace(checks=CHECKS)
+    assert contents.grids.keys() == {'start', 'latest'}
+    content, pictures = page(contents)
+    assert pictures.keys() == {'start.png', 'latest.png', 'frechet.png'}
+    for words in 'Nothing was logged yet', 'None were asked for', '<b>in nats</b>', "NOT THE ARTICLE'S: 1 of 2":
+        assert words in Page(content).text
+
+
+def test_numbers_stand_beside_their_floors_and_a_distance_beside_the_published(run):
+    contents = gather(run)._replace(checks=CHECKS)
+    content, pictures = page(contents._replace(results={
+        name: [result('swd7', step, 10.0 + step, '16'), result('swd7', step, 20.0 + step, 'mean'),
+               result('fid50k', step, 30.0 + step)] for name, step in (('start', 0), ('epoch-2', 30))}))
+    text = Page(content).text
+    for words in 'swd7 16 10.00 40.00 1.50', 'swd7 mean 20.00 50.00 1.50', 'fid50k 30.00 60.00 1.50', 'This run beside':
+        assert words in text
+    assert pictures['frechet.png'] != page(contents)[1]['frechet.png']
+
+
+def test_the_article_figures_that_there_are(tmp_path):
+    assert article_figures(None) == {}
+    for name in 'start.jpg', 'EPOCH-5.png', 'other.png':
+        imageio.imwrite(tmp_path / name, random_image(1, 8, 8))
+    assert article_figures(tmp_path) == {'start': tmp_path / 'start.jpg', 'epoch-5': tmp_path / 'EPOCH-5.png'}
+
+
+def test_no_figures_of_the_article(run, tmp_path):
+    folder = tmp_path / 'figures'
+    with pytest.raises(RunError, match=r'cannot be read: No such file or directory; it takes pictures called start, '):
+        article_figures(folder)
+    folder.mkdir()
+    (folder / 'one.png').touch()
+    with pytest.raises(RunError, match=r'holds one\.png; it takes pictures called start, epoch-2, epoch-5'):
+        article_figures(folder)
+    (folder / 'start.png').write_bytes(b'<html>')
+    with pytest.raises(RunError, match=r'start\.png is no picture that can be read'):
+        page(gather(run)._replace(checks=CHECKS, figures=article_figures(folder)))
+
+
+def test_the_differences_are_those_of_the_readme():
+    rows = differences()
+    assert len(rows) >= 8
+    assert {len(row) for row in rows} == {3}
+    assert rows[0][0] == '<code>tf.layers.*</code>'
+    assert not re.search(r'[`|]', ''.join(cell for row in rows for cell in row))
+
+
+@pytest.mark.parametrize(('spoil', 'message'), [
+    (lambda run: (run / 'config.json').unlink(), r'no config\.json'),
+    (lambda run: (run / 'config.json').write_text('{"images": 7}'), r'config\.json is damaged: it says nothing of dat'),
+    (lambda run: [path.unlink() for path in run.glob('*.index')], 'holds no checkpoint that can be read'),
+])
+def test_a_run_that_cannot_be_shown(run, spoil, message):
+    spoil(run)
+    with pytest.raises(RunError, match=message):
+        gather(run)
+
+
+@pytest.mark.parametrize(('flags', 'message'), [
+    (['--out=x'], 'compare.py: these flags are of a report: --model_dir=DIR names the run that it shows'),
+    (['--model_dir=no/such'], "compare.py: the run directory 'no/such' does not exist"),
+    (['runs/x'], 'runs/x is not expected'),
+])
+def test_mistakes_get_sentences(flags, message):
+    done = command(*flags)
+    assert done.returncode == 1
+    assert message in done.stdout + done.stderr
+    assert 'Traceback' not in done.stderr
