@@ -43,7 +43,7 @@ class Inception:
         with tf.Graph().as_default() as graph:
             self._images = tf.placeholder(tf.float32, [None, None, None, 3])
             self._features = _import(path, content, self._images)
-            config = tf.ConfigProto()
+            config = tf.ConfigProto(allow_soft_placement=True)  # its ops are old: some may have no GPU kernel
             config.gpu_options.allow_growth = True
             self._session = tf.Session(graph=graph, config=config)
 
