@@ -20,7 +20,6 @@ if __name__ == '__main__':
 
 # isort: split
 
-import contextlib
 import importlib.util
 import os
 from pathlib import Path
@@ -35,8 +34,8 @@ from data.errors import DataError
 from data.pack import CACHE_DIR
 from evaluation.opening import open_evaluator
 from metrics import MetricError
-from runtime.errors import RunError, reason_of
-from runtime.files import write_whole
+from runtime.errors import RunError
+from runtime.files import make_folder, write_output
 from sampling.checkpoint import open_run
 
 FLAGS = flags.FLAGS
@@ -82,18 +81,16 @@ def _report(run, figures, checks):
     from comparison.report import page
 
     out = run / 'comparison' if FLAGS.out is None else Path(os.path.expanduser(FLAGS.out))
-    with _naming(out):
-        out.mkdir(parents=True, exist_ok=True)
+    make_folder(out / 'report.html', 'out')
     contents = gather(run)._replace(figures=figures, checks=checks)
     if FLAGS.metrics != []:
-        with _naming(out), open_evaluator(run, contents.config['image_size'], FLAGS.metrics, FLAGS.dataset_dir,
-                                          FLAGS.cache_dir, FLAGS.inception_graph, seed=0) as evaluator:
+        with open_evaluator(run, contents.config['image_size'], FLAGS.metrics, FLAGS.dataset_dir, FLAGS.cache_dir,
+                            FLAGS.inception_graph, seed=0) as evaluator:
             drawn = [milestone for milestone in contents.milestones if milestone.name in contents.grids]
             contents = contents._replace(results=measure(drawn, evaluator, out / 'numbers.json'))
     html, pictures = page(contents)
-    with _naming(out):
-        for name, content in {**pictures, 'report.html': html}.items():
-            write_whole(out / name, content)
+    for name, content in {**pictures, 'report.html': html}.items():
+        write_output(out / name, content, 'out')
     print(f'wrote       {out / "report.html"}, and its pictures beside it')
 
 
@@ -102,14 +99,6 @@ def _require_libraries():
     if missing:
         raise RunError(f"a report takes {' and '.join(missing)}: pip install '.[report]'; without --model_dir, only "
                        'the graph is proven')
-
-
-@contextlib.contextmanager
-def _naming(out):
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f'{out} cannot be written: {reason_of(error)}; --out names another folder') from error
 
 
 def main(argv):

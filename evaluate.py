@@ -13,7 +13,7 @@ normalisation, and with no others. The faces are those of the seeds from --seed 
 import runtime.stop  # first: it sets what TensorFlow reads when it is loaded, which takes seconds
 
 if __name__ == '__main__':
-    runtime.stop.leave_on_signals('stopped before all was measured; nothing was written')
+    runtime.stop.leave_on_signals('stopped before all was measured')
 
 # isort: split
 
@@ -30,8 +30,8 @@ from evaluation.opening import open_evaluator
 from evaluation.record import as_json
 from evaluation.table import table
 from metrics.errors import MetricError
-from runtime.errors import RunError, reason_of
-from runtime.files import write_whole
+from runtime.errors import RunError
+from runtime.files import make_folder, write_output
 from sampling.checkpoint import WEIGHTS, find, open_run, read, read_all
 from sampling.generator import BATCH_NORMS, TrainedGenerator
 
@@ -64,7 +64,9 @@ def evaluate():
     """
     model_dir = None if FLAGS.model_dir is None else open_run(FLAGS.model_dir)
     found = find(model_dir, FLAGS.checkpoint)
-    path = FLAGS.json and _place(FLAGS.json)
+    path = None if FLAGS.json is None else Path(os.path.expanduser(FLAGS.json))
+    if path is not None:
+        make_folder(path, 'json')
     results, evaluator = [], None
     with contextlib.ExitStack() as stack:
         for trained in read_all(found, FLAGS.weights) if FLAGS.checkpoint == 'all' else [read(found[0], FLAGS.weights)]:
@@ -76,30 +78,10 @@ def evaluate():
                 measured = evaluator.measure(generator)
             print(table(measured), flush=True)
             results += measured
-    if path:
-        _write(path, as_json(results))
-
-
-def _place(name):
-    """Makes the folder of a file before hours are spent on what goes into it; returns its Path."""
-    path = Path(os.path.expanduser(name))
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _write(path, content):
-    with _naming(path):
-        write_whole(path, content)
-    print(f'wrote       {path}')
-
-
-@contextlib.contextmanager
-def _naming(path):
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f'{path} cannot be written: {reason_of(error)}; --json names another file') from error
+            if path is not None:  # what is measured stays, whatever comes
+                write_output(path, as_json(results), 'json')
+    if path is not None:
+        print(f'wrote       {path}')
 
 
 def main(argv):

@@ -34,8 +34,8 @@ from absl import app, flags
 from data.errors import DataError
 from data.pack import CACHE_DIR
 from data.stream import steps_per_epoch
-from runtime.errors import RunError, reason_of
-from runtime.files import write_whole
+from runtime.errors import RunError
+from runtime.files import write_output
 from sampling import draw
 from sampling.checkpoint import WEIGHTS, find, name_of, open_run, read, read_all
 from sampling.generator import BATCH_NORMS, TrainedGenerator
@@ -131,13 +131,12 @@ def _draw_pictures(model_dir, what, make):
         raise RunError(f'--checkpoint=all draws a picture for each checkpoint, and --out={FLAGS.out} is one file; it '
                        'takes a folder, or --film=checkpoints makes a film')
     found = find(model_dir, FLAGS.checkpoint)
-    kind = '' if FLAGS.weights == 'trained' else f'-{FLAGS.weights}'
-    paths = {checkpoint: _path(model_dir, what, f'{what}-{name_of(checkpoint)}{kind}') for checkpoint in found}
+    paths = {checkpoint: _path(model_dir, what, f'{what}-{name_of(checkpoint)}{_kind()}') for checkpoint in found}
     _refuse_to_overwrite(paths.values())
     for trained in read_all(found, FLAGS.weights) if is_all else [read(found[0], FLAGS.weights)]:
         path = paths[trained.path]
         with TrainedGenerator(trained, FLAGS.batch_norm, FLAGS.batch_size) as generator:
-            _write(path, make(generator, path.suffix.lower()))
+            write_output(path, make(generator, path.suffix.lower()), 'out')
         print(f'drew        {path}')
 
 
@@ -150,7 +149,7 @@ def _draw_files(model_dir):
         done = 0
         for pngs in generator.pngs(seeds):
             for seed, content in zip(seeds[done:], pngs, strict=False):
-                _write(_face_path(folder, seed), content)
+                write_output(_face_path(folder, seed), content, 'out')
             done += len(pngs)
     print(f'drew        {done:,} files in {folder}, from {checkpoint}')
 
@@ -160,7 +159,7 @@ def _draw_film(model_dir):
         raise RunError(f'--film={FLAGS.film} goes through all of a run, not --checkpoint={FLAGS.checkpoint}')
     if model_dir is None:
         raise RunError('--film is of a run: --model_dir=DIR names its directory')
-    path = _path(model_dir, 'progress', 'progress')
+    path = _path(model_dir, 'progress', f'progress{_kind()}')
     _refuse_to_overwrite([path])
     suffix, config = path.suffix.lower(), config_of(model_dir)
     counts = config.get('images'), config.get('batch_size')
@@ -170,7 +169,7 @@ def _draw_film(model_dir):
     else:
         content = draw.film_of_checkpoints(read_all(find(model_dir, 'all'), FLAGS.weights), *_layout(),
                                            FLAGS.batch_norm, FLAGS.batch_size, epoch_steps, suffix)
-    _write(path, content)
+    write_output(path, content, 'out')
     print(f'drew        {path}')
 
 
@@ -224,6 +223,10 @@ def _is_folder(out):
     return out.endswith('/') or Path(out).suffix == '' or os.path.isdir(_expanded(out))
 
 
+def _kind():
+    return '' if FLAGS.weights == 'trained' else f'-{FLAGS.weights}'
+
+
 def _path(model_dir, what, name):
     """Returns where a picture goes."""
     suffixes = SUFFIXES[what]
@@ -255,15 +258,6 @@ def _refuse_to_overwrite_faces(folder, seeds):
         raise RunError(f'{is_there.sum():,} of the {len(seeds):,} files exist in {folder}, as '
                        f'{_face_path(folder, seeds[is_there][0]).name}; --overwrite writes over them, --out names '
                        f'another folder{others}')
-
-
-def _write(path, content):
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content)
-    except OSError as error:
-        reason = f'{path.parent} is a file' if os.path.isfile(path.parent) else reason_of(error)
-        raise RunError(f'{path} cannot be written: {reason}; --out names another place') from error
 
 
 def main(argv):

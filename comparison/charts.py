@@ -49,7 +49,8 @@ def numbers(series):
             panel.annotate('real images', (1, floors[0]), xycoords=('axes fraction', 'data'), xytext=(-2, 3),
                            textcoords='offset points', ha='right', color=GREY, fontsize=7)
         panel.set(title=title, xlabel='step')
-        panel.set_ylim(bottom=0)
+        if min(value for value in (*values, *floors) if value is not None) >= 0:  # kid may be less
+            panel.set_ylim(bottom=0)
     return _png(figure)
 
 

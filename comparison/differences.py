@@ -11,7 +11,7 @@ HEADING = '## Where this leaves the article, and why'
 
 def differences():
     """Returns the rows of the table, three cells each, as HTML; none where the README holds no such table."""
-    text = README.read_text() if README.exists() else ''
+    text = README.read_text(encoding='utf-8') if README.exists() else ''
     section = text.partition(f'\n{HEADING}\n')[2].partition('\n## ')[0]
     rows = [[cell.strip() for cell in line.strip().strip('|').split('|')] for line in section.splitlines()
             if line.startswith('|')]

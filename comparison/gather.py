@@ -7,7 +7,7 @@ from runtime.checkpoints import Checkpoints
 from runtime.errors import RunError
 from runtime.journal import read_log
 from runtime.run_directory import RunDirectory
-from sampling.checkpoint import read
+from sampling.checkpoint import find, read, step_of
 from sampling.generator import TrainedGenerator
 from sampling.pictures import grid
 
@@ -21,7 +21,7 @@ def gather(run):
       run: the run directory, a Path.
 
     Raises:
-      RunError: the run has no settings, or no checkpoint.
+      RunError: the run has no settings, or no checkpoint that can be read.
     """
     directory = RunDirectory(run)
     config = directory.read_config()
@@ -29,15 +29,14 @@ def gather(run):
     if missing:
         raise RunError(f'{run / "config.json"} is damaged: it says nothing of {", ".join(missing)}; restore it')
     epoch_steps = steps_per_epoch(config['images'], config['batch_size'])
-    milestones, grids = milestones_of(Checkpoints(directory), epoch_steps), {}
+    latest = step_of(find(run, 'latest')[0])
+    milestones, grids = milestones_of(Checkpoints(directory), epoch_steps, latest), {}
     for milestone in milestones:
         if milestone.checkpoint is not None:
             try:
                 grids[milestone.name] = _drawn(read(milestone.checkpoint))
             except RunError as error:
                 print(f'warning     {error}; the report goes without it')
-    if not grids:
-        raise RunError(f'{run} holds no checkpoint that can be read; python train.py --model_dir={run} makes some')
     return Contents(run, config, read_log(run / 'log.jsonl'), epoch_steps, milestones, grids, {}, {}, [])
 
 

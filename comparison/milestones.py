@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from runtime.errors import RunError, reason_of
 
@@ -28,26 +29,28 @@ class Milestone(NamedTuple):
     checkpoint: Path | None
 
 
-def milestones_of(checkpoints, steps_per_epoch):
-    """Returns the article's Milestones of a run, and the newest checkpoint's if that is none of them.
+def milestones_of(checkpoints, steps_per_epoch, latest):
+    """Returns the article's Milestones of a run, and that of its latest checkpoint if it is none of them.
 
     Args:
       checkpoints: a Checkpoints, that of the run.
       steps_per_epoch: steps of an epoch.
+      latest: the step of the newest checkpoint that can be read.
     """
     there = checkpoints.steps()
     moments = [(name, title, epoch * steps_per_epoch) for name, (title, epoch) in OF_THE_ARTICLE.items()]
-    if there and there[-1] not in [step for _, _, step in moments]:
-        moments.append(('latest', f'after {there[-1] / steps_per_epoch:.4g} epochs', there[-1]))
+    if latest not in [step for _, _, step in moments]:
+        epochs = latest / steps_per_epoch
+        moments.append(('latest', f'after {epochs:.4g} epoch{"" if epochs == 1 else "s"}', latest))
     moments.sort(key=lambda moment: moment[2])
     return [Milestone(*moment, checkpoints.path(moment[2]) if moment[2] in there else None) for moment in moments]
 
 
 def article_figures(folder):
-    """Returns the article's figures that the user saved in a folder, {name of a milestone: Path}; {} for None.
+    """Returns the article's figures that the user saved in a folder, {name: (MIME type, bytes)}; {} for None.
 
     Raises:
-      RunError: the folder holds none.
+      RunError: the folder holds none, or what is no picture.
     """
     if folder is None:
         return {}
@@ -57,8 +60,18 @@ def article_figures(folder):
     except OSError as error:
         raise RunError(f'--article_figures={folder} cannot be read: {reason_of(error)}; {expected}') from error
     found = {path.stem.lower(): path for path in paths if path.suffix.lower() in PICTURES}
-    figures = {name: found[name] for name in OF_THE_ARTICLE if name in found}
+    figures = {name: _picture(found[name]) for name in OF_THE_ARTICLE if name in found}
     if not figures:
         raise RunError(f'--article_figures={folder} holds {", ".join(path.name for path in paths) or "nothing"}; '
                        f'{expected}')
     return figures
+
+
+def _picture(path):
+    """Returns the type and the bytes of a picture."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image.get_format_mimetype(), path.read_bytes()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # of Pillow, for what is none
+        raise RunError(f'{path} is no picture that can be read; save it anew, as PNG or JPEG') from error

@@ -1,7 +1,8 @@
 """The numbers of a run at its milestones, kept as they are measured."""
 
 from evaluation.record import as_json, of_json
-from runtime.files import write_whole
+from runtime.errors import RunError
+from runtime.files import write_output
 from sampling.checkpoint import read
 from sampling.generator import TrainedGenerator
 
@@ -9,8 +10,8 @@ from sampling.generator import TrainedGenerator
 def measure(milestones, evaluator, path):
     """Measures the generators of Milestones.
 
-    What was measured before is read from a file, and each milestone's numbers are in it once they are measured: minutes
-    of work are not done twice.
+    What was measured before is read from a file, and each milestone's numbers go into it once they are measured: no
+    work of minutes is done twice, or lost.
 
     Args:
       milestones: those that have a checkpoint.
@@ -18,17 +19,26 @@ def measure(milestones, evaluator, path):
       path: the file, a Path.
 
     Returns:
-      {name of a milestone: its Results}.
+      {name of a milestone: its Results}, of those whose checkpoint is still there.
+
+    Raises:
+      RunError: the file cannot be written.
     """
-    results, kept = {}, _kept(path)
+    results, kept = {}, _read(path)
     for milestone in milestones:
-        with TrainedGenerator(read(milestone.checkpoint)) as generator:
+        try:
+            trained = read(milestone.checkpoint)
+        except RunError as error:  # a run that goes on keeps only its newest
+            print(f'warning     {error}; the report goes without its numbers')
+            continue
+        with TrainedGenerator(trained) as generator:
             results[milestone.name] = evaluator.measure(generator, kept)
-        write_whole(path, as_json([result for of_one in results.values() for result in of_one]))
+        kept += [result for result in results[milestone.name] if result not in kept]
+        write_output(path, as_json(kept), 'out')
     return results
 
 
-def _kept(path):
+def _read(path):
     try:
         return of_json(path.read_bytes())
     except (OSError, ValueError):  # there are none, or they are damaged and measured anew

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
 
 from comparison import charts
 from comparison.differences import differences
 from comparison.milestones import OF_THE_ARTICLE
 from comparison.proof import verdict
 from comparison.published import ARTICLE, PUBLISHED, SOURCES, TTUR_CURVE
-from evaluation.table import number
-from runtime.errors import RunError
+from evaluation.table import TRAINED_ON, notes, number
 
 
 class Contents(NamedTuple):
@@ -28,7 +26,7 @@ class Contents(NamedTuple):
       milestones: Milestones.
       grids: {name of a milestone: PNG of its faces}, of those that could be drawn.
       results: {name of a milestone: its Results}.
-      figures: {name of a milestone: Path of the article's figure}.
+      figures: {name of a milestone: MIME type and bytes of the article's figure}.
       checks: what was proven of the graph.
     """
 
@@ -48,9 +46,6 @@ def page(contents):
 
     Args:
       contents: Contents.
-
-    Raises:
-      RunError: a figure of the article is no picture.
     """
     pictures = {f'{name}.png': png for name, png in contents.grids.items()}
     titles = {milestone.step: milestone.title for milestone in contents.milestones}
@@ -75,7 +70,7 @@ def page(contents):
 
 def _run(contents):
     config = contents.config
-    last = contents.milestones[-1]
+    last = [milestone for milestone in contents.milestones if milestone.name in contents.grids][-1]
     data = Path(config['dataset_dir']).name if config['dataset_dir'] else 'the embedded faces'
     batch, epoch_steps = config['batch_size'], contents.steps_per_epoch
     return {
@@ -88,20 +83,21 @@ def _run(contents):
 
 def _milestone(contents, milestone, embedded):
     figure = contents.figures.get(milestone.name)
-    is_reached = contents.entries and contents.entries[-1]['step'] >= milestone.step
+    steps = [one.step for one in contents.milestones if one.checkpoint] + [one['step'] for one in contents.entries]
+    is_reached = max(steps) >= milestone.step
     return {
         'name': milestone.name, 'title': milestone.title, 'picture': embedded.get(f'{milestone.name}.png'),
         'when': f'step {milestone.step:,}', 'is_of_the_article': milestone.name in OF_THE_ARTICLE,
         'missing': f'The checkpoint of step {milestone.step:,} is not there any more, or cannot be read' if is_reached
                    else f'This run has not come to step {milestone.step:,} yet',
-        'article': figure and _uri(*_picture(figure))}
+        'article': figure and _uri(*figure)}
 
 
 def _numbers(contents):
     """Returns what the table of numbers shows."""
     measured = [milestone for milestone in contents.milestones if milestone.name in contents.results]
     if not measured:
-        return {'numbers': [], 'number_titles': [], 'protocol': '', 'hows': {}}
+        return {'numbers': [], 'number_titles': [], 'protocol': '', 'notes': [], 'hows': {}}
     rows = []
     for of_row in zip(*(contents.results[milestone.name] for milestone in measured), strict=True):
         first = of_row[0]
@@ -111,11 +107,12 @@ def _numbers(contents):
     of = results[0].protocol
     return {
         'numbers': rows, 'number_titles': [f'{milestone.title}, step {milestone.step:,}' for milestone in measured],
-        'protocol': f'Real images: {of["real_images"]:,} of {of["data"]}; crop {of["crop"]}; resized by '
-                    f'{of["resizer"]} to {of["size"]}x{of["size"]}. Faces: of the seeds from {of["seed"]} on, batch '
-                    f'normalisation by {of["batch_norm"]} statistics, {of["weights"]} weights.',
-        'hows': {result.metric: f'{result.protocol["how"]}; {result.protocol["samples"]:,} samples'
-                 for result in results}}
+        'protocol': f'Real images: {of["real_images"]:,} of {of["data"]}{TRAINED_ON[of["are_trained_on"]]}; crop '
+                    f'{of["crop"]}; resized by {of["resizer"]} to {of["size"]}x{of["size"]}. Faces: of the seeds from '
+                    f'{of["seed"]} on, batch normalisation by {of["batch_norm"]} statistics, {of["weights"]} weights.',
+        'notes': notes(results), 'hows': {result.metric: f'{result.protocol["how"]}; {result.protocol["samples"]:,} '
+                                          f'{"pairs" if result.metric.startswith("msssim") else "images"}'
+                                          for result in results}}
 
 
 def _series(contents):
@@ -132,13 +129,13 @@ def _series(contents):
 def _our_frechet(contents):
     return [(milestone.step, result.value, f'{result.value:.1f}, this run, {result.metric}')
             for milestone in contents.milestones for result in contents.results.get(milestone.name, [])
-            if result.metric.startswith('fid') and milestone.step]
+            if result.metric == 'fid50k' and result.protocol['inception_is_known']]
 
 
 def _frechet_caption(ours):
     caption = "TTUR's Frechet distances of DCGANs on CelebA, batch 64 [1]."
     return caption + (' This run beside them: another crop, batch and number of real images, so a hint at most.' if ours
-                      else ' Of this run none was measured; that takes the Inception graph.')
+                      else ' Of this run there is no fid50k by the graph that they measured by.')
 
 
 def _proof(checks):
@@ -172,16 +169,6 @@ def _machine(contents):
                                      f'[{min(rates):.1f}..{max(rates):.1f}]'),
                  ('time', f'{seconds / 3600:.2f} hours for {steps[-1]:,} steps, as logged')]
     return rows
-
-
-def _picture(path):
-    """Returns the type and the bytes of a picture."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image.get_format_mimetype(), path.read_bytes()
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for what is none
-        raise RunError(f'{path} is no picture that can be read; save it anew, as PNG or JPEG') from error
 
 
 def _uri(kind, content):

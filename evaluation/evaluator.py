@@ -1,7 +1,6 @@
 """Holds the faces of a generator against real images, by metrics that each say how they were taken."""
 
 import os
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 from data.crop import RESIZER
 from evaluation.halves import Halves
 from evaluation.names import OF_FEATURES, name_of
-from evaluation.stored import stored
+from evaluation.stored import kept, stored
 from metrics import feature_statistics, frechet_distance, kernel_distance, ms_ssim, sliced_wasserstein
 from metrics.wasserstein import SMALLEST
 from runtime.errors import RunError, reason_of
@@ -24,7 +23,7 @@ PROTOCOLS = {
               'that of real pairs, an image of either half',
     'fid': "Frechet distance (Heusel et al., 2017) of the features of Inception's pool_3, as many real images as faces",
     'kid': "squared maximum mean discrepancy (Binkowski et al., 2018) of the features of Inception's pool_3: cubic "
-           'kernel, unbiased, mean of 100 subsets of 1,000',
+           'kernel, unbiased, mean of 100 subsets of 1,000, or of all where they are fewer',
 }
 
 
@@ -67,7 +66,7 @@ class Evaluator:
         most = max((metric.count for metric in metrics if metric.kind != 'msssim'), default=0)
         self._most_features = max((metric.count for metric in metrics if metric.kind in OF_FEATURES), default=0)
         self._halves = Halves(reals.pack.images, most, seed, self._folder)
-        self._floors = None
+        self._floors = {}
         for metric in metrics:
             self._require_images(metric)
 
@@ -76,25 +75,39 @@ class Evaluator:
 
         Args:
           generator: the TrainedGenerator.
-          known: Results of before, of any protocol; if all that are wanted are among them, nothing is measured.
+          known: Results of before; a metric with the same protocol among them is not measured again.
 
         Raises:
           RunError: there is no room for the temporary files.
         """
-        same = [result for metric in self._metrics for result in known if result.metric == metric.name
-                and _but_place(result.protocol) == _but_place(self._protocol(metric, generator))]
-        if {result.metric for result in same} == {metric.name for metric in self._metrics}:
-            return same
+        protocols = {metric: self._protocol(metric, generator) for metric in self._metrics}
+        results = {metric: [result for result in known if result.metric == metric.name
+                            and _but_place(result.protocol) == _but_place(protocol)]
+                   for metric, protocol in protocols.items()}
+        missing = [metric for metric in self._metrics if not results[metric]]
         try:
-            if self._floors is None:
-                self._floors = {metric: self._floor(metric) for metric in self._metrics}
-            faces = self._faces(generator)
-            features = self._features(faces[:self._most_features]) if self._most_features else None
-            return [Result(metric.name, part, value, self._floors[metric].get(part), self._protocol(metric, generator))
-                    for metric in self._metrics for part, value in self._values(metric, faces, features).items()]
+            for metric, values in self._measured(missing, generator):
+                if metric not in self._floors:
+                    self._floors[metric] = self._floor(metric)
+                results[metric] = [Result(metric.name, part, value, self._floors[metric].get(part), protocols[metric])
+                                   for part, value in values.items()]
+        except BrokenPipeError:  # nobody reads what is printed: no matter of files
+            raise
         except OSError as error:
             raise RunError(f'temporary files cannot be written in {self._folder}: {reason_of(error)}; --cache_dir '
                            'names another folder') from error
+        return [result for metric in self._metrics for result in results[metric]]
+
+    def _measured(self, metrics, generator):
+        """Yields metrics and their {part: value}."""
+        if not metrics:
+            return
+        faces = self._faces(generator, max(2 * metric.count if metric.kind == 'msssim' else metric.count
+                                           for metric in metrics))
+        of_features = max((metric.count for metric in metrics if metric.kind in OF_FEATURES), default=0)
+        features = self._features(faces[:of_features]) if of_features else None
+        for metric in metrics:
+            yield metric, self._values(metric, faces, features)
 
     def _values(self, metric, images, features):
         """Returns {part: value} of images and their features, held against the first real ones."""
@@ -119,51 +132,48 @@ class Evaluator:
         features = self._real_features('second', images) if metric.kind in OF_FEATURES else None
         return self._values(metric, images, features)
 
-    def _faces(self, generator):
-        count = max(2 * metric.count if metric.kind == 'msssim' else metric.count for metric in self._metrics)
-        seeds = self._seed + np.arange(count, dtype=np.int64)
+    def _faces(self, generator, count):
+        whole = -(-count // generator.batch_size) * generator.batch_size  # so that all batches are as large
+        seeds = self._seed + np.arange(whole, dtype=np.int64)
         return stored(generator.batches(seeds), (count, generator.size, generator.size, 3), np.uint8, self._folder)
 
     def _features(self, images):
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder:  # the file stays as long as it is mapped
-            return self._inception.features(images, Path(folder, 'features.npy'))
+        return stored(self._inception.features(images), (len(images), self._inception.dimensions), np.float32,
+                      self._folder)
 
     def _real_features(self, half, images):
-        """Returns the features of real images; they are kept, for all runs on the same data set and crop."""
+        """Returns the features of real images; they are kept for whatever is measured against the same images."""
         images = images[:self._most_features]
-        path = self._folder / (f'{self._reals.pack.path.stem}-{half}-{len(images)}-seed-{self._seed}-'
-                               f'inception-{self._inception.digest[:16]}.npy')
-        if not path.exists():
-            part = path.with_name(f'{path.name}.{os.getpid()}.part')
-            try:
-                self._inception.features(images, part)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
-        return np.load(path, mmap_mode='r')
+        name = (f'{self._reals.name}-{self._reals.pack.crc32:08x}-{half}-{len(images)}-seed-{self._seed}-'
+                f'{self._inception.digest[:16]}.features')
+        return kept(lambda: self._inception.features(images), (len(images), self._inception.dimensions), np.float32,
+                    self._folder / name)
 
     def _require_images(self, metric):
         there, half, name = self._halves.count, self._halves.half, self._reals.name
         size = self._reals.pack.images.shape[1]
+        pairs = name_of('msssim', half * half)
         if metric.kind == 'swd' and size < SMALLEST:
             raise RunError(f'{metric.name} takes images of {SMALLEST}x{SMALLEST} or more, and these are {size}x{size}; '
-                           f'--metrics={name_of("msssim", half * half)} would do')
+                           f'--metrics={pairs} would do')
         if metric.kind == 'msssim' and metric.count > half * half:
             raise RunError(f'{metric.name} takes {metric.count:,} different pairs of real images, one of either half, '
-                           f'and the {there:,} of {name} make {half * half:,}')
+                           f'and the {there:,} of {name} make {half * half:,}; --metrics={pairs} would do')
         if metric.kind != 'msssim' and metric.count > there:
             raise RunError(f'{metric.name} takes {metric.count:,} real images, and {name} holds {there:,}; '
                            f'--metrics={name_of(metric.kind, half)} would do, with a floor, too')
 
     def _protocol(self, metric, generator):
         trained = generator.trained
-        of_graph = {'inception_sha256': self._inception.digest} if metric.kind in OF_FEATURES else {}
+        graph = self._inception if metric.kind in OF_FEATURES else None
         return {
             'how': PROTOCOLS[metric.kind], 'generator_sha256': trained.digest, 'samples': metric.count,
             'data': self._reals.name, 'real_images': self._halves.count, 'real_images_crc32': self._reals.pack.crc32,
             'are_trained_on': self._reals.are_trained_on, 'crop': self._reals.crop, 'resizer': RESIZER,
-            'size': generator.size, 'batch_norm': generator.batch_norm, 'weights': trained.kind, 'seed': self._seed,
-            'checkpoint': str(trained.path), 'step': step_of(trained.path), **of_graph}
+            'size': generator.size, 'batch_norm': generator.batch_norm, 'batch_size': generator.batch_size,
+            'weights': trained.kind, 'seed': self._seed, 'checkpoint': str(trained.path),
+            'step': step_of(trained.path),
+            **({'inception_sha256': graph.digest, 'inception_is_known': graph.is_known} if graph else {})}
 
 
 def _but_place(protocol):

@@ -31,6 +31,8 @@ def parse_metrics(names):
     Raises:
       RunError: one is none.
     """
+    if not names:
+        raise RunError('--metrics names none; swd16k,msssim10k are some')
     metrics = {}
     for name in names:
         match = re.fullmatch(rf'({"|".join(KINDS)})(\d+)(k?)', name, re.ASCII)
@@ -60,7 +62,7 @@ def default_metrics(count, with_features):
       count: real images that there are.
       with_features: whether those that take the Inception graph are among them.
     """
-    half = max(2, count // 2)
+    half = count // 2
     names = [PROGAN[0] if half >= PROGAN[1] else name_of('swd', half), name_of('msssim', min(10_000, half * half))]
     if with_features:
         names += [name_of(kind, min(50_000, half)) for kind in OF_FEATURES]

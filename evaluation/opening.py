@@ -9,6 +9,8 @@ from metrics.inception import GRAPH_NAME, GRAPH_SOURCE, Inception
 from runtime.errors import RunError
 from sampling.reals import open_reals
 
+FEWEST = 4  # real images, two of either half
+
 
 @contextlib.contextmanager
 def open_evaluator(run, size, names, dataset_dir, cache_dir, inception_graph, seed):
@@ -28,13 +30,15 @@ def open_evaluator(run, size, names, dataset_dir, cache_dir, inception_graph, se
       MetricError: the Inception graph cannot.
       RunError: there are no such metrics, or too few real images.
     """
-    metrics = names and _without_features(parse_metrics(names), inception_graph)
+    metrics = None if names is None else _without_features(parse_metrics(names), inception_graph)
     with contextlib.ExitStack() as stack:
         inception = inception_graph and stack.enter_context(Inception(os.path.expanduser(inception_graph)))
         if inception and not inception.is_known:
             print(f'warning     {inception_graph} is not the {GRAPH_NAME} that others measured by, which is in '
                   f'{GRAPH_SOURCE}: fid and kid compare with nothing that is published')
         reals = open_reals(run, size, dataset_dir, cache_dir)
+        if len(reals.names) < FEWEST:
+            raise RunError(f'{reals.name} holds {len(reals.names)} images; there are numbers of {FEWEST} or more')
         metrics = metrics or default_metrics(len(reals.names), bool(inception))
         yield Evaluator(reals, metrics, seed, inception, cache_dir)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 from google.protobuf.message import DecodeError
 from tqdm import tqdm
@@ -23,6 +22,7 @@ class Inception:
 
     Attributes:
       digest: SHA-256 of the file, in hexadecimal.
+      dimensions: length of a feature vector, 2048 of that graph.
       is_known: whether it is the graph that published numbers were measured by.
     """
 
@@ -43,6 +43,7 @@ class Inception:
         with tf.Graph().as_default() as graph:
             self._images = tf.placeholder(tf.float32, [None, None, None, 3])
             self._features = _import(path, content, self._images)
+            self.dimensions = self._features.shape[-1]
             config = tf.ConfigProto(allow_soft_placement=True)  # its ops are old: some may have no GPU kernel
             config.gpu_options.allow_growth = True
             self._session = tf.Session(graph=graph, config=config)
@@ -53,24 +54,17 @@ class Inception:
     def __exit__(self, *exception):
         self._session.close()
 
-    def features(self, images, path=None):
-        """Returns the features of images, float32 [n, d], and shows progress.
+    def features(self, images):
+        """Yields the features of images, batch by batch, float32 [k, dimensions], and shows progress.
 
         Args:
           images: uint8 [n, height, width, 3], which may be memory-mapped.
-          path: the .npy file that they are written into, and mapped from, so that memory does not grow with n; None
-            is in memory.
         """
-        shape = len(images), self._features.shape[-1]
-        features = (np.empty(shape, np.float32) if path is None
-                    else np.lib.format.open_memmap(path, 'w+', np.float32, shape))
         with tqdm(desc='features', total=len(images), unit=' images') as bar:
             for start in range(0, len(images), self._batch_size):
                 part = images[start:start + self._batch_size]
-                values = self._session.run(self._features, {self._images: part})
-                features[start:start + len(part)] = values[:, 0, 0]
+                yield self._session.run(self._features, {self._images: part})[:, 0, 0]
                 bar.update(len(part))
-        return features
 
 
 def _read(path):

@@ -13,6 +13,7 @@ DIRECTIONS = 4 * 128  # ProGAN's 4 repeats of 128, whose means average alike
 PROJECTED_AT_ONCE = 64  # directions whose projections lie in the temporary file
 VALUES = 3 * PATCH * PATCH  # of a descriptor
 AT_ONCE = 256  # images whose descriptors are in memory, 19 MB
+PIXELS = AT_ONCE * 64 * 64  # of the images whose pyramids are
 
 
 def sliced_wasserstein(real, fake, seed=0, scratch=None):
@@ -100,12 +101,13 @@ def _write_descriptors(file, images, size, is_last, seed):
     """Writes float32 [n, PATCHES, VALUES]; returns mean and standard deviation of each channel, float64 [3] twice."""
     random = np.random.RandomState([seed, size, 0])
     counts, means, variances = [], [], []
-    for start in range(0, len(images), AT_ONCE):
-        level = _level(images[start:start + AT_ONCE], size, is_last)
+    at_once = max(1, min(AT_ONCE, PIXELS // images.shape[1] ** 2))
+    for start in range(0, len(images), at_once):
+        level = _level(images[start:start + at_once], size, is_last)
         y, x = random.randint(0, size - PATCH + 1, [len(level), PATCHES, 2]).transpose(2, 0, 1)
         windows = np.lib.stride_tricks.sliding_window_view(level, [PATCH, PATCH], axis=(2, 3))
         patches = windows[np.arange(len(level))[:, np.newaxis], :, y, x]
-        patches.tofile(file)
+        file.write(np.ascontiguousarray(patches))
         counts.append(len(patches))
         means.append(patches.mean(axis=(0, 1, 3, 4), dtype=np.float64))
         variances.append(patches.var(axis=(0, 1, 3, 4), dtype=np.float64))

@@ -1,7 +1,9 @@
-"""Files that are never half-written."""
+"""Files that are never half-written, and what is said where they cannot be written."""
 
 import contextlib
 import os
+
+from runtime.errors import RunError, reason_of
 
 
 def write_whole(path, content, sync=False):
@@ -27,3 +29,47 @@ def write_whole(path, content, sync=False):
         with contextlib.suppress(OSError):  # where it could not even be made
             part.unlink()
         raise
+
+
+def make_folder(path, flag):
+    """Makes the folder of a file that a flag names, before hours are spent on what goes into it.
+
+    Args:
+      path: of the file, a Path.
+      flag: as ``write_output``.
+
+    Raises:
+      RunError: no file of that name can be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_be_written(path, flag, error) from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise _cannot_be_written(path, flag, 'it is a folder' if path.is_dir() else f'{path.parent} is read-only')
+
+
+def write_output(path, content, flag):
+    """Writes bytes into a file that a flag names, and makes its folder.
+
+    Args:
+      path: of the file, a Path.
+      content: bytes.
+      flag: the name of the flag.
+
+    Raises:
+      RunError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
+    except OSError as error:
+        raise _cannot_be_written(path, flag, error) from error
+
+
+def _cannot_be_written(path, flag, why):
+    if os.path.isfile(path.parent):
+        why = f'{path.parent} is a file'
+    elif isinstance(why, OSError):
+        why = reason_of(why)
+    return RunError(f'{path} cannot be written: {why}; --{flag} names another place')

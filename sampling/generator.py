@@ -18,7 +18,7 @@ class TrainedGenerator:
 
     Attributes:
       trained: the Trained that it was made of.
-      batch_norm: as it was made.
+      batch_norm, batch_size: as it was made.
       size: height and width of its images, in pixels.
     """
 
@@ -38,7 +38,7 @@ class TrainedGenerator:
         self.trained = trained
         self.batch_norm = batch_norm
         self.size = trained.size
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         if batch_norm == 'moving' and trained.kind == 'ema':
             raise RunError('--weights=ema has no moving averages of batch normalisation, which are of the weights as '
                            'they were trained; --batch_norm=population estimates its statistics')
@@ -93,12 +93,12 @@ class TrainedGenerator:
     def _draw(self, drawn, points):
         fed = self._seeds if points.ndim == 1 else self._latents
         with tqdm(desc='drawing', total=len(points), unit=' images') as bar:
-            for part in np.array_split(points, -(-len(points) // self._batch_size)):
+            for part in np.array_split(points, -(-len(points) // self.batch_size)):
                 try:
                     yield self._session.run(drawn, {fed: part})
                 except tf.errors.ResourceExhaustedError as error:
                     raise RunError(f'there is no memory for {len(part)} images at once; a --batch_size smaller than '
-                                   f'{self._batch_size} would do') from error
+                                   f'{self.batch_size} would do') from error
                 bar.update(len(part))
 
 

@@ -13,9 +13,12 @@ import train
 from evaluation.evaluator import Evaluator
 from evaluation.halves import Halves
 from evaluation.names import default_metrics, name_of, parse_metrics
+from evaluation.opening import open_evaluator
 from evaluation.record import as_json, of_json
 from metrics import Inception
 from runtime.errors import RunError
+from sampling.checkpoint import read
+from sampling.generator import TrainedGenerator
 from sampling.reals import open_reals
 from tests.inception import write_stand_in
 from tests.pictures import write_images
@@ -46,7 +49,7 @@ def evaluator_of(place, reals, names, seed=0, inception=None):
 def generator_of(images):
     """What stands for a generator that draws these images, from seed 0 on."""
     trained = SimpleNamespace(path=Path('model.ckpt-7'), digest='none', kind='trained')
-    return SimpleNamespace(trained=trained, size=SIZE, batch_norm='population',
+    return SimpleNamespace(trained=trained, size=SIZE, batch_norm='population', batch_size=1,
                            batches=lambda seeds: np.array_split(images[seeds], 3))
 
 
@@ -137,17 +140,29 @@ def test_too_few_real_images(place, reals, name, message):
         evaluator_of(place, reals, [name])
 
 
-def test_features_of_real_images_are_kept(place, reals, monkeypatch):
+def test_features_of_real_images_are_kept_whole(place, reals, monkeypatch, capsys):
     noise = np.random.RandomState(0).randint(0, 256, [23, SIZE, SIZE, 3]).astype(np.uint8)
     looked_at = []
     features = Inception.features
-    monkeypatch.setattr(Inception, 'features', lambda self, images, path: (
-        looked_at.append(len(images)), features(self, images, path))[1])
-    for _ in range(2):
+    monkeypatch.setattr(Inception, 'features', lambda self, images: (
+        looked_at.append(len(images)), features(self, images))[1])
+
+    def measured():
         with Inception(place / 'graph.pb') as inception:
             results = evaluator_of(place, reals, ['fid20', 'kid10'], 3, inception).measure(generator_of(noise))
-    assert looked_at == [20, 20, 20, 20]  # both halves and the faces, then the faces alone
-    assert results[0].protocol['inception_sha256'] == inception.digest
+        assert results[0].protocol['inception_sha256'] == inception.digest
+        return [(result.value, result.floor) for result in results]
+
+    first = measured()
+    assert looked_at == [20, 20, 20]  # the faces and both halves
+    assert measured() == first
+    assert looked_at[3:] == [20]
+    for damage in lambda content: content[:-9], lambda content: bytes(len(content)), lambda content: b'':
+        for path in place.glob('cache/*.features'):
+            path.write_bytes(damage(path.read_bytes()))
+        assert measured() == first
+        assert 'is not as it was made, and is made anew' in capsys.readouterr().out
+    assert not list(place.glob('cache/*.part'))
 
 
 def test_results_are_written_and_read_and_not_measured_twice(place, reals):
@@ -158,7 +173,9 @@ def test_results_are_written_and_read_and_not_measured_twice(place, reals):
     assert read == results
     marked = [result._replace(value=-1.0) for result in read]
     assert evaluator.measure(generator_of(noise), marked) == marked
-    assert evaluator_of(place, reals, ['swd20', 'msssim6']).measure(generator_of(noise), marked)[0] == results[0]
+    partly = evaluator_of(place, reals, ['swd20', 'msssim6']).measure(generator_of(noise), marked)
+    assert partly[:2] == marked[:2]
+    assert partly[2].value > 0
     other = generator_of(noise)
     other.trained.digest = 'another'
     assert evaluator.measure(other, marked)[0].value == results[0].value
@@ -173,7 +190,8 @@ def test_the_command(place, tmp_path):
     assert done.returncode == 0, done.stderr
     for words in ('model.ckpt-0, step 0', 'model.ckpt-2, step 2', '61 images of faces, those that it was trained on',
                   'weights ema', 'rows 2:22, columns 0:20 of 20x24; resized by Pillow bilinear', 'swd30 mean',
-                  'no floor for fid40', 'is not the classify_image_graph_def.pb that others measured by'):
+                  'no floor for fid40', 'fid40, kid8: not by the Inception graph',
+                  'is not the classify_image_graph_def.pb that others measured by'):
         assert words in done.stdout
     assert 'Traceback' not in done.stderr
     numbers = json.loads((tmp_path / 'numbers.json').read_text())
@@ -201,6 +219,8 @@ def test_the_command_with_no_more_than_a_run_and_other_images(place, tmp_path):
     (['--metrics=swd4k'], 'evaluate.py: swd4k takes 4,000 real images, and faces holds 61'),
     (['--inception_graph=/no/such.pb'], '/no/such.pb cannot be read'),
     (['--checkpoint=9'], 'holds no checkpoint of step 9'),
+    (['--metrics='], '--metrics names none; swd16k,msssim10k are some'),
+    (['--json='], '. cannot be written: it is a folder; --json names another place'),
     (['--json=/dev/null/x.json', '--metrics=swd5'], '/dev/null/x.json cannot be written'),
     (['--batch_norm=moving', '--weights=ema', '--metrics=swd5'], '--weights=ema has no moving averages'),
 ])
@@ -209,6 +229,24 @@ def test_mistakes_get_sentences(place, flags, message):
     assert done.returncode == 1
     assert message in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+def test_statistics_of_the_batch_are_of_whole_batches_whatever_else_is_measured(place, reals):
+    found = []
+    for names in ['swd20'], ['msssim33', 'swd20'], ['swd20', 'msssim7']:
+        with TrainedGenerator(read(place / 'run' / 'model.ckpt-2'), 'batch', 16) as generator:
+            results = evaluator_of(place, reals, names).measure(generator)
+        found.append([result.value for result in results if result.metric == 'swd20'])
+        assert results[0].protocol['batch_size'] == 16
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize('count', [1, 3])
+def test_hardly_any_images(place, tmp_path, count):
+    write_images(tmp_path / 'few', count)
+    with pytest.raises(RunError, match=f'few holds {count} images; there are numbers of 4 or more'), open_evaluator(
+            place / 'run', SIZE, None, str(tmp_path / 'few'), place / 'cache', None, 0):
+        pass
 
 
 def test_without_the_graph_the_other_metrics_run(place):

@@ -17,10 +17,13 @@ import train
 from comparison.differences import differences
 from comparison.gather import gather
 from comparison.milestones import article_figures, milestones_of
+from comparison.numbers import measure
 from comparison.proof import Check
 from comparison.reference import REFERENCE
 from comparison.report import page
 from evaluation.evaluator import Result
+from evaluation.opening import open_evaluator
+from evaluation.record import of_json
 from runtime.checkpoints import Checkpoints
 from runtime.errors import RunError
 from runtime.run_directory import RunDirectory
@@ -86,10 +89,11 @@ def pixels(uri):
     return imageio.imread(io.BytesIO(base64.b64decode(uri.partition(',')[2])))
 
 
-def result(metric, step, value, part=''):
-    return Result(metric, part, value, 1.5, {
+def result(metric, step, value, part='', floor=1.5, **more):
+    return Result(metric, part, value, floor, {
         'how': 'somehow', 'samples': 7, 'real_images': COUNT, 'data': 'faces', 'crop': 'auto', 'resizer': 'r',
-        'size': 16, 'seed': 0, 'batch_norm': 'population', 'weights': 'trained', 'step': step})
+        'size': 16, 'seed': 0, 'batch_norm': 'population', 'weights': 'trained', 'step': step,
+        'are_trained_on': False, **more})
 
 
 def test_the_command_writes_one_page_that_needs_no_other_file(trained, tmp_path):
@@ -115,7 +119,8 @@ def test_the_command_writes_one_page_that_needs_no_other_file(trained, tmp_path)
     assert [(number['step'], number['metric'], number['part']) for number in numbers] == [
         (step, metric, part) for step in (0, 30, 31)
         for metric, part in (('swd20', '16'), ('swd20', 'mean'), ('msssim20', ''))]
-    for words in ('61 images of a <b> & c, 16x16, batch 4, seed 0, float32', "the graph is the article's: 28 of 28",
+    for words in ('61 images of a <b> & c, 16x16, batch 4, seed 0, float32; drawn here up to step 31',
+                  "the graph is the article's: 28 of 28",
                   'has not come to step 75 yet', f'{numbers[1]["value"]:.2f}', 'a stateless uniform of (seed,', '23.26',
                   'FID at 15,000: 46.0 [38.1..55.6]', 'TensorFlow', 'images a second', 'After 2.067 epochs'):
         assert words in written.text, words
@@ -133,47 +138,73 @@ def test_the_faces_are_of_the_same_latents_and_the_article_draws_them_by_their_b
 
 
 def test_milestones(run):
-    def names(steps_per_epoch):
+    def names(steps_per_epoch, latest):
         return [(one.name, one.step, one.checkpoint is not None)
-                for one in milestones_of(Checkpoints(RunDirectory(run)), steps_per_epoch)]
+                for one in milestones_of(Checkpoints(RunDirectory(run)), steps_per_epoch, latest)]
 
     start, epoch_2, epoch_5 = ('start', 0, True), ('epoch-2', 30, True), ('epoch-5', 75, False)
-    assert names(EPOCH_STEPS) == [start, epoch_2, ('latest', 31, True), epoch_5]
+    assert names(EPOCH_STEPS, 31) == [start, epoch_2, ('latest', 31, True), epoch_5]
     (run / 'model.ckpt-31.index').unlink()
-    assert names(EPOCH_STEPS) == [start, epoch_2, epoch_5]
-    assert names(6) == [('start', 0, True), ('epoch-2', 12, False), ('epoch-5', 30, True)]
+    assert names(EPOCH_STEPS, 30) == [start, epoch_2, epoch_5]
+    assert names(6, 30) == [('start', 0, True), ('epoch-2', 12, False), ('epoch-5', 30, True)]
 
 
 def test_a_page_without_log_numbers_or_checkpoint(run):
     (run / 'log.jsonl').unlink()
-    (run / 'model.ckpt-30.data-00000-of-00001').write_bytes(b'')
+    for step in 30, 31:
+        (run / f'model.ckpt-{step}.data-00000-of-00001').write_bytes(b'')
     contents = gather(run)._replace(checks=CHECKS)
     assert contents.grids.keys() == {'start', 'latest'}
     content, pictures = page(contents)
     assert pictures.keys() == {'start.png', 'latest.png', 'frechet.png'}
-    for words in 'Nothing was logged yet', 'None were asked for', '<b>in nats</b>', "NOT THE ARTICLE'S: 1 of 2":
+    for words in ('After 1 epoch , step 15: this run', 'Nothing was logged yet',
+                  'The checkpoint of step 30 is not there any more, or cannot be read', 'None were asked for', '<b>in nats</b>', "NOT THE ARTICLE'S: 1 of 2"):
         assert words in Page(content).text
 
 
 def test_numbers_stand_beside_their_floors_and_a_distance_beside_the_published(run):
     contents = gather(run)._replace(checks=CHECKS)
-    content, pictures = page(contents._replace(results={
-        name: [result('swd7', step, 10.0 + step, '16'), result('swd7', step, 20.0 + step, 'mean'),
-               result('fid50k', step, 30.0 + step)] for name, step in (('start', 0), ('epoch-2', 30))}))
-    text = Page(content).text
-    for words in 'swd7 16 10.00 40.00 1.50', 'swd7 mean 20.00 50.00 1.50', 'fid50k 30.00 60.00 1.50', 'This run beside':
-        assert words in text
-    assert pictures['frechet.png'] != page(contents)[1]['frechet.png']
+    without = page(contents)[1]['frechet.png']
+    for is_known in True, False:
+        content, pictures = page(contents._replace(results={
+            name: [result('swd7', step, 10.0 + step, '16'), result('swd7', step, 20.0 + step, 'mean'),
+                   result('fid50k', step, 30.0 + step, inception_is_known=is_known),
+                   result('kid7', step, -0.002, floor=-0.001, inception_is_known=is_known)]
+            for name, step in (('start', 0), ('epoch-2', 30))}))
+        text = Page(content).text
+        for words in ('swd7 16 10.00 40.00 1.50', 'swd7 mean 20.00 50.00 1.50', 'fid50k 30.00 60.00 1.50',
+                      'kid7 -0.00200 -0.00200 -0.00100', 'faces, not those that it was trained on'):
+            assert words in text
+        assert ('This run beside' in text) == is_known == ('Fid50k, kid7: not by the Inception graph' not in text)
+        assert (pictures['frechet.png'] != without) == is_known
+
+
+def test_numbers_are_kept_and_a_checkpoint_may_go_meanwhile(trained, run, tmp_path, capsys):
+    def measured(*names):
+        with open_evaluator(run, 16, names, None, trained / 'cache', None, 0) as evaluator:
+            measure(milestones, evaluator, tmp_path / 'numbers.json')
+        results = of_json((tmp_path / 'numbers.json').read_bytes())
+        return {(result.metric, result.protocol['step']) for result in results}
+
+    milestones = [milestone for milestone in gather(run).milestones if milestone.checkpoint]
+    assert measured('msssim9') == {('msssim9', step) for step in (0, 30, 31)}
+    (run / 'model.ckpt-31.index').unlink()
+    assert measured('msssim5') == {('msssim9', 31), *((name, step) for name in ('msssim9', 'msssim5')
+                                                      for step in (0, 30))}
+    assert 'the report goes without its numbers' in capsys.readouterr().out
+    (tmp_path / 'numbers.json').write_bytes(b'[{')
+    assert measured('msssim9') == {('msssim9', 0), ('msssim9', 30)}
 
 
 def test_the_article_figures_that_there_are(tmp_path):
     assert article_figures(None) == {}
     for name in 'start.jpg', 'EPOCH-5.png', 'other.png':
         imageio.imwrite(tmp_path / name, random_image(1, 8, 8))
-    assert article_figures(tmp_path) == {'start': tmp_path / 'start.jpg', 'epoch-5': tmp_path / 'EPOCH-5.png'}
+    assert article_figures(tmp_path) == {'start': ('image/jpeg', (tmp_path / 'start.jpg').read_bytes()),
+                                         'epoch-5': ('image/png', (tmp_path / 'EPOCH-5.png').read_bytes())}
 
 
-def test_no_figures_of_the_article(run, tmp_path):
+def test_no_figures_of_the_article(tmp_path):
     folder = tmp_path / 'figures'
     with pytest.raises(RunError, match=r'cannot be read: No such file or directory; it takes pictures called start, '):
         article_figures(folder)
@@ -183,7 +214,7 @@ def test_no_figures_of_the_article(run, tmp_path):
         article_figures(folder)
     (folder / 'start.png').write_bytes(b'<html>')
     with pytest.raises(RunError, match=r'start\.png is no picture that can be read'):
-        page(gather(run)._replace(checks=CHECKS, figures=article_figures(folder)))
+        article_figures(folder)
 
 
 def test_the_differences_are_those_of_the_readme():
@@ -197,7 +228,8 @@ def test_the_differences_are_those_of_the_readme():
 @pytest.mark.parametrize(('spoil', 'message'), [
     (lambda run: (run / 'config.json').unlink(), r'no config\.json'),
     (lambda run: (run / 'config.json').write_text('{"images": 7}'), r'config\.json is damaged: it says nothing of dat'),
-    (lambda run: [path.unlink() for path in run.glob('*.index')], 'holds no checkpoint that can be read'),
+    (lambda run: [path.unlink() for path in run.glob('*.index')], 'holds no checkpoint'),
+    (lambda run: [path.write_bytes(b'') for path in run.glob('*.data-*')], 'there is no checkpoint that can be drawn'),
 ])
 def test_a_run_that_cannot_be_shown(run, spoil, message):
     spoil(run)
