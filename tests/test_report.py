@@ -158,7 +158,8 @@ def test_a_page_without_log_numbers_or_checkpoint(run):
     content, pictures = page(contents)
     assert pictures.keys() == {'start.png', 'latest.png', 'frechet.png'}
     for words in ('After 1 epoch , step 15: this run', 'Nothing was logged yet',
-                  'The checkpoint of step 30 is not there any more, or cannot be read', 'None were asked for', '<b>in nats</b>', "NOT THE ARTICLE'S: 1 of 2"):
+                  'The checkpoint of step 30 is not there any more, or cannot be read', 'None were asked for',
+                  '<b>in nats</b>', "NOT THE ARTICLE'S: 1 of 2"):
         assert words in Page(content).text
 
 
