@@ -43,7 +43,8 @@ flags.DEFINE_string('dataset_dir', None, 'The real images. Unset: those that the
 flags.DEFINE_string('cache_dir', CACHE_DIR, 'Where the packs of decoded images and the features of real images are '
                     'kept, and temporary files lie.')
 flags.DEFINE_list('metrics', None, 'swd, msssim, fid, kid, each with a sample size, as swd16k,msssim10k,swd500. Unset: '
-                  'swd16k,msssim10k, and with --inception_graph fid50k,kid50k.')
+                  'swd16k,msssim10k, and with --inception_graph fid50k,kid50k; of fewer real images as many as leave a '
+                  'floor.')
 flags.DEFINE_string('inception_graph', None, 'classify_image_graph_def.pb, the Inception network of 2015, for fid and '
                     'kid.')
 flags.DEFINE_enum('batch_norm', 'population', BATCH_NORMS, 'As of sample.py.')

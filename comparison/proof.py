@@ -40,7 +40,7 @@ NUMBERS = {
     'weights': ('weights after 5 steps', 0.3, 'of the way each has gone'),
     'moments': ("Adam's averages", 0.5, 'of their norms'),
     'powers': ("Adam's beta1, beta2", 1e-5, 'of their powers'),
-    'averages': ('moving averages', 1e-5, 'from their definition, as the article leaves them where they began'),
+    'averages': ('moving averages', 1e-5, "the discriminator's, from their definition; the article leaves them alone"),
     'steps': ('steps counted', 0, ''),
 }
 
