@@ -11,7 +11,8 @@ from sampling.checkpoint import find, read, step_of
 from sampling.generator import TrainedGenerator
 from sampling.pictures import grid
 
-NEEDED = ('dataset_dir', 'image_size', 'batch_size', 'images', 'seed', 'precision', 'log_steps', 'platform')
+NEEDED = ('dataset_dir', 'image_size', 'batch_size', 'images', 'learning_rate', 'seed', 'precision', 'log_steps',
+          'platform')
 
 
 def gather(run):

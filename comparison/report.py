@@ -11,7 +11,7 @@ from comparison import charts
 from comparison.differences import differences
 from comparison.milestones import OF_THE_ARTICLE
 from comparison.proof import verdict
-from comparison.published import ARTICLE, PUBLISHED, SOURCES, TTUR_CURVE
+from comparison.published import ARTICLE, PUBLISHED, SOURCES, TTUR_CURVE, Published
 from evaluation.table import TRAINED_ON, notes, number
 
 
@@ -62,9 +62,9 @@ def page(contents):
     html = environment.get_template('report.html').render(
         run=_run(contents), milestones=[_milestone(contents, milestone, embedded) for milestone in contents.milestones],
         losses=embedded.get('losses.png'), numbers_chart=embedded.get('numbers.png'), **_numbers(contents),
-        published=PUBLISHED, sources=SOURCES, frechet=embedded['frechet.png'], frechet_caption=_frechet_caption(ours),
-        proof=_proof(contents.checks), differences=differences(), settings=_settings(contents.config),
-        machine=_machine(contents))
+        published=[*_ours(contents), *PUBLISHED], sources=SOURCES, frechet=embedded['frechet.png'],
+        frechet_caption=_frechet_caption(ours), proof=_proof(contents.checks), differences=differences(),
+        settings=_settings(contents.config), machine=_machine(contents))
     return html.encode(), pictures
 
 
@@ -113,6 +113,22 @@ def _numbers(contents):
         'notes': notes(results), 'hows': {result.metric: f'{result.protocol["how"]}; {result.protocol["samples"]:,} '
                                           f'{"pairs" if result.metric.startswith("msssim") else "images"}'
                                           for result in results}}
+
+
+def _ours(contents):
+    """Returns the last numbers of the run as those of others stand, in a list; none where none were measured."""
+    measured = [milestone for milestone in contents.milestones if milestone.name in contents.results]
+    if not measured:
+        return []
+    config, results = contents.config, contents.results[measured[-1].name]
+    rate = config['learning_rate']
+    d_rate = rate if config.get('d_learning_rate') is None else config['d_learning_rate']  # older runs have one
+    of = results[0].protocol
+    return [Published(
+        'This run', f'{of["data"]}, crop {of["crop"]}, batch {config["batch_size"]}, generator at {rate}, '
+                    f'discriminator at {d_rate}, {measured[-1].step:,} updates',
+        f'as above, {measured[-1].title}',
+        [f'{result.metric} {result.part}: {number(result, result.value)}' for result in results])]
 
 
 def _series(contents):

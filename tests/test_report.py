@@ -173,7 +173,9 @@ def test_numbers_stand_beside_their_floors_and_a_distance_beside_the_published(r
                    result('kid7', step, -0.002, floor=-0.001, inception_is_known=is_known)]
             for name, step in (('start', 0), ('epoch-2', 30))}))
         text = Page(content).text
-        for words in ('swd7 16 10.00 40.00 1.50', 'swd7 mean 20.00 50.00 1.50', 'fid50k 30.00 60.00 1.50',
+        for words in ('This run faces, crop auto, batch 4, generator at 0.0002, discriminator at 0.0002, 30 updates',
+                      'as above, after 2 epochs swd7 16: 40.00', 'swd7 16 10.00 40.00 1.50',
+                      'swd7 mean 20.00 50.00 1.50', 'fid50k 30.00 60.00 1.50',
                       'kid7 -0.00200 -0.00200 -0.00100', 'faces, not those that it was trained on'):
             assert words in text
         assert ('This run beside' in text) == is_known == ('Fid50k, kid7: not by the Inception graph' not in text)
