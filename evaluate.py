@@ -1,4 +1,4 @@
-"""Measures how good the faces of a run are, beside a floor: what real images would score.
+"""Measures how near the faces of a run are to real images, beside a floor: how near other real images are.
 
     python evaluate.py --model_dir=runs/img_align_celeba                             # swd16k and msssim10k
     python evaluate.py --model_dir=runs/demo_faces --metrics=swd2k,msssim10k         # of fewer real images
@@ -52,7 +52,8 @@ flags.DEFINE_enum('weights', 'trained', WEIGHTS, 'As of sample.py.')
 flags.DEFINE_integer('batch_size', 128, 'Images drawn at once, at the most.', lower_bound=1)
 flags.DEFINE_integer('seed', 0, 'The first seed of the faces. It also decides how real images are split, and which '
                      'patches are taken.', lower_bound=0, upper_bound=2**32 - 1)
-flags.DEFINE_string('json', None, 'Also write the numbers and their protocols into this file.')
+flags.DEFINE_string('json', None, 'Also write the numbers and their protocols into this file, in place of what it '
+                    'holds.')
 
 
 def evaluate():

@@ -12,7 +12,7 @@ from comparison.differences import differences
 from comparison.milestones import OF_THE_ARTICLE
 from comparison.proof import verdict
 from comparison.published import ARTICLE, PUBLISHED, SOURCES, TTUR_CURVE, Published
-from evaluation.table import TRAINED_ON, notes, number
+from evaluation.table import TRAINED_ON, notes, number, samples
 
 
 class Contents(NamedTuple):
@@ -110,9 +110,8 @@ def _numbers(contents):
         'protocol': f'Real images: {of["real_images"]:,} of {of["data"]}{TRAINED_ON[of["are_trained_on"]]}; crop '
                     f'{of["crop"]}; resized by {of["resizer"]} to {of["size"]}x{of["size"]}. Faces: of the seeds from '
                     f'{of["seed"]} on, batch normalisation by {of["batch_norm"]} statistics, {of["weights"]} weights.',
-        'notes': notes(results), 'hows': {result.metric: f'{result.protocol["how"]}; {result.protocol["samples"]:,} '
-                                          f'{"pairs" if result.metric.startswith("msssim") else "images"}'
-                                          for result in results}}
+        'notes': notes(results),
+        'hows': {result.metric: f'{result.protocol["how"]}; {samples(result)}' for result in results}}
 
 
 def _ours(contents):

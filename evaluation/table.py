@@ -10,6 +10,11 @@ def number(result, value):
     return '-' if value is None else f'{value:{FORMS[kind]}}'
 
 
+def samples(result):
+    """Returns of how many images, or pairs of them, a Result is, as text."""
+    return f'{result.protocol["samples"]:,} {"pairs" if result.metric.startswith("msssim") else "images"}'
+
+
 def table(results):
     """Returns the Results of one checkpoint as text: what they are of, a line for each, what each metric is."""
     of = results[0].protocol
@@ -19,9 +24,9 @@ def table(results):
         f'{of["weights"]}',
         f'real        {of["real_images"]:,} images of {of["data"]}{TRAINED_ON[of["are_trained_on"]]}',
         f'crop        {of["crop"]}; resized by {of["resizer"]}',
-        f'{"metric":<16} {"samples":>8} {"value":>10} {"floor":>10}']
+        f'{"metric":<16} {"samples":>14} {"value":>10} {"floor":>10}']
     for result in results:
-        lines.append(f'{f"{result.metric} {result.part}":<16} {result.protocol["samples"]:>8,} '
+        lines.append(f'{f"{result.metric} {result.part}":<16} {samples(result):>14} '
                      f'{number(result, result.value):>10} {number(result, result.floor):>10}')
     for metric, how in {result.metric: result.protocol['how'] for result in results}.items():
         lines.append(f'{metric}: {how}')
