@@ -66,7 +66,7 @@ class Evaluator:
         most = max((metric.count for metric in metrics if metric.kind != 'msssim'), default=0)
         self._most_features = max((metric.count for metric in metrics if metric.kind in OF_FEATURES), default=0)
         self._halves = Halves(reals.pack.images, most, seed, self._folder)
-        self._floors = {}
+        self._floors, self._of_reals = {}, {}
         for metric in metrics:
             self._require_images(metric)
 
@@ -143,11 +143,13 @@ class Evaluator:
 
     def _real_features(self, half, images):
         """Returns the features of real images; they are kept for whatever is measured against the same images."""
-        images = images[:self._most_features]
-        name = (f'{self._reals.name}-{self._reals.pack.crc32:08x}-{half}-{len(images)}-seed-{self._seed}-'
-                f'{self._inception.digest[:16]}.features')
-        return kept(lambda: self._inception.features(images), (len(images), self._inception.dimensions), np.float32,
-                    self._folder / name)
+        if half not in self._of_reals:  # whose checksum is to be read once
+            images = images[:self._most_features]
+            name = (f'{self._reals.name}-{self._reals.pack.crc32:08x}-{half}-{len(images)}-seed-{self._seed}-'
+                    f'{self._inception.digest[:16]}.features')
+            self._of_reals[half] = kept(lambda: self._inception.features(images),
+                                        (len(images), self._inception.dimensions), np.float32, self._folder / name)
+        return self._of_reals[half]
 
     def _require_images(self, metric):
         there, half, name = self._halves.count, self._halves.half, self._reals.name
