@@ -10,6 +10,8 @@ variables are updated in place by one optimiser while the other still reads them
 
 import tensorflow.compat.v1 as tf
 
+from gradients import faster
+
 tf.disable_eager_execution()
 tf.enable_resource_variables()
 
@@ -58,7 +60,8 @@ def conv2d(inputs, filters, kernel_size, strides=(1, 1), padding='valid', *, act
     with tf.variable_scope(name, default_name='conv2d'):
         shape = [*_pair(kernel_size), inputs.shape[-1], filters]
         kernel = tf.get_variable('kernel', shape, inputs.dtype, kernel_initializer)
-        outputs = tf.nn.conv2d(inputs, kernel, _pair(strides), padding.upper())
+        with faster():
+            outputs = tf.nn.conv2d(inputs, kernel, _pair(strides), padding.upper())
         return _finish(outputs, filters, activation, use_bias, bias_initializer)
 
 
@@ -90,7 +93,9 @@ def conv2d_transpose(inputs, filters, kernel_size, strides=(1, 1), padding='vali
         else:
             new_size = [length * stride + max(kernel_length - stride, 0)
                         for length, stride, kernel_length in zip(size, strides, kernel_size, strict=True)]
-        outputs = tf.nn.conv2d_transpose(inputs, kernel, [tf.shape(inputs)[0], *new_size, filters], strides, padding)
+        shape = [tf.shape(inputs)[0], *new_size, filters]
+        with faster():
+            outputs = tf.nn.conv2d_transpose(inputs, kernel, shape, strides, padding)
         return _finish(outputs, filters, activation, use_bias, bias_initializer)
 
 

@@ -1,0 +1,75 @@
+"""The faster gradients of convolutions are TensorFlow's, but for rounding, and stand only where they are faster."""
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from ops import conv2d, conv2d_transpose
+
+# Each layer of the article's networks, as the maps, channels, filters and kernel of a convolution; then odd ones.
+LAYERS = {
+    'g/deconv1': (conv2d_transpose, [32, 4, 4, 1024], 512, 5, 2, 'same'),
+    'g/deconv2': (conv2d_transpose, [32, 8, 8, 512], 256, 5, 2, 'same'),
+    'g/deconv3': (conv2d_transpose, [32, 16, 16, 256], 128, 5, 2, 'same'),
+    'g/deconv4': (conv2d_transpose, [32, 32, 32, 128], 3, 5, 2, 'same'),
+    'd/conv1': (conv2d, [32, 64, 64, 3], 64, 5, 2, 'same'),
+    'd/conv2': (conv2d, [32, 32, 32, 64], 128, 5, 2, 'same'),
+    'd/conv3': (conv2d, [32, 16, 16, 128], 256, 5, 2, 'same'),
+    'd/conv4': (conv2d, [32, 8, 8, 256], 512, 5, 2, 'same'),
+}
+ODD = {
+    'odd maps': (conv2d, [33, 9, 13, 130], 260, 5, 2, 'same'),
+    'odd maps, transposed': (conv2d_transpose, [33, 5, 3, 260], 130, 5, 2, 'same'),
+    'kernel smaller than strides': (conv2d, [32, 10, 11, 200], 200, (1, 2), (3, 3), 'same'),
+    'uneven kernel and strides': (conv2d, [40, 7, 12, 200], 200, (3, 5), (1, 2), 'same'),
+    'uneven, transposed': (conv2d_transpose, [40, 6, 4, 200], 200, (4, 3), (3, 1), 'same'),
+    'no padding': (conv2d, [32, 11, 12, 200], 200, (3, 4), (2, 3), 'valid'),  # strides leave out a row and two columns
+    'no padding, transposed': (conv2d_transpose, [32, 4, 5, 200], 200, (5, 2), (2, 3), 'valid'),
+    'in pieces': (conv2d, [2, 7, 9, 512], 520, 3, 2, 'same'),
+    'in pieces, transposed': (conv2d_transpose, [2, 4, 5, 520], 512, 3, 2, 'valid'),
+    'large, but no whole pieces': (conv2d_transpose, [32, 2, 3, 514], 515, 2, 2, 'same'),
+    'one pixel': (conv2d, [32, 1, 1, 200], 200, 5, 2, 'same'),
+}
+
+
+def gradients_of(monkeypatch, gpus, layer, shape, filters, kernel_size, strides, padding):
+    """Returns the gradients with regard to input and kernel, and the convolutions that computed them."""
+    monkeypatch.setattr(tf.config, 'list_physical_devices', lambda kind=None: gpus)
+    generator = np.random.default_rng(0)
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        inputs = tf.constant(generator.standard_normal(shape), tf.float32)
+        outputs = layer(inputs, filters, kernel_size, strides, padding,
+                        kernel_initializer=tf.random_normal_initializer(seed=0))
+        kernel = tf.trainable_variables()[0]
+        size = [shape[0], *outputs.shape[1:]]
+        before = len(graph.get_operations())
+        gradients = tf.gradients(outputs, [inputs, kernel], tf.constant(generator.standard_normal(size), tf.float32))
+        session.run(tf.global_variables_initializer())
+        types = [op.type for op in graph.get_operations()[before:]]
+        return session.run(gradients), [kind for kind in types if kind.startswith('Conv2D')]
+
+
+@pytest.mark.parametrize('name', [*LAYERS, *ODD])
+def test_gradients_are_those_of_tensorflow(name, monkeypatch):
+    setting = {**LAYERS, **ODD}[name]
+    faster, ours = gradients_of(monkeypatch, [], *setting)
+    plain, theirs = gradients_of(monkeypatch, ['a GPU'], *setting)
+    assert len(theirs) == 2
+    assert (ours == theirs) == (name in ('g/deconv4', 'd/conv1', 'd/conv2'))
+    for value, expected in zip(faster, plain, strict=True):
+        assert value.shape == expected.shape
+        np.testing.assert_allclose(value, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(('shape', 'filters'), [
+    ([31, 4, 4, 256], 256),  # too few images
+    ([None, 4, 4, 256], 256),  # or who knows how many
+    ([32, 4, 4, 128], 128),  # too few channels
+    ([144, 16, 16, 256], 256),  # too large maps for so many images
+])
+def test_elsewhere_they_are_tensorflows(shape, filters):
+    with tf.Graph().as_default() as graph:
+        inputs = tf.placeholder(tf.float32, shape)
+        tf.gradients(conv2d(inputs, filters, 5, 2, 'same'), [inputs, *tf.trainable_variables()])
+        types = [op.type for op in graph.get_operations()]
+    assert types.count('Conv2DBackpropFilter') == types.count('Conv2DBackpropInput') == types.count('Conv2D') == 1
