@@ -1,9 +1,9 @@
 """The gradients of convolutions, faster on a processor than TensorFlow's own.
 
 They add the same products, so they differ by rounding alone. And they leave the graph of the article as it is:
-TensorFlow 1 lets a graph look for the gradient of an op under another name, which ``gradient_override_map`` gives to the
-ops made within it. Below, ``small`` is the side of a convolution with the smaller maps: its output, or the input of a
-transposed one.
+TensorFlow 1 lets a graph look for the gradient of an op under another name, which ``gradient_override_map`` gives to
+the ops made within it. Below, ``small`` is the side of a convolution with the smaller maps: its output, or the input of
+a transposed one.
 
 Each way is taken only for shapes where it was measured to win, in float32 and in bfloat16 (README, "Speed"); for others
 the gradients are TensorFlow's.

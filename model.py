@@ -123,7 +123,8 @@ class DCGAN:
             self.d: tf.add_n(tf.get_collection('d_losses'), name='total_d_loss'),
         }
 
-    def train(self, losses, learning_rate=0.0002, beta1=0.5, d_learning_rate=None, ema_decay=None):
+    def train(self, losses, learning_rate=0.0002, beta1=0.5, d_learning_rate=None, ema_decay=None,
+              loss_scaling=False):
         """Returns the no-op ``train``: one Adam step of both networks, counted in ``global_step``.
 
         Args:
@@ -134,10 +135,15 @@ class DCGAN:
           ema_decay: share that an exponential moving average of the generator's variables keeps at a step; in its first
             steps it keeps less, (1 + step) / (10 + step). Training does not see the average. None, as in the article,
             for none.
+          loss_scaling: whether gradients are taken of losses times a factor that follows what float16 can hold ("Mixed
+            precision training", Micikevicius et al., 2018), and an update is left out where they are no finite numbers.
         """
         g_opt = tf.train.AdamOptimizer(learning_rate=learning_rate, beta1=beta1)
         d_opt = tf.train.AdamOptimizer(learning_rate=learning_rate if d_learning_rate is None else d_learning_rate,
                                        beta1=beta1)
+        if loss_scaling:
+            g_opt, d_opt = (tf.mixed_precision.MixedPrecisionLossScaleOptimizer(adam, 'dynamic')
+                            for adam in (g_opt, d_opt))
         g_opt_op = g_opt.minimize(losses[self.g], var_list=self.g.variables)
         d_opt_op = d_opt.minimize(losses[self.d], var_list=self.d.variables)
         with tf.control_dependencies([g_opt_op, d_opt_op, *tf.get_collection(tf.GraphKeys.UPDATE_OPS)]):

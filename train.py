@@ -69,7 +69,9 @@ flags.DEFINE_float('ema_decay', None, "Also keep an exponential moving average o
                    lower_bound=0.0, upper_bound=0.999999)
 flags.DEFINE_integer('seed', 0, 'Decides the first weights, the order of the images and all latents.', lower_bound=0,
                      upper_bound=2**31 - 1)
-flags.DEFINE_enum('precision', 'float32', PRECISIONS, 'Of products and convolutions; bfloat16 is for processors.')
+flags.DEFINE_enum('precision', 'float32', PRECISIONS, 'Of products and convolutions; bfloat16 is for processors, '
+                  'float16 for GPUs.')
+flags.DEFINE_bool('xla', False, 'Have XLA compile what runs on a GPU.')
 flags.DEFINE_bool('deterministic', False, 'Have TensorFlow use ops that give the same bits every time on a GPU, too, '
                   'where some do not, or are slower then. A processor needs no such thing.')
 flags.DEFINE_integer('sample_steps', None, 'Draw a grid every so many steps, besides the end of every epoch.',
@@ -104,6 +106,7 @@ class Config(NamedTuple):
     log_steps: int
     d_learning_rate: float | None = None
     ema_decay: float | None = None
+    xla: bool = False
 
 
 class TrainGraph(NamedTuple):
@@ -152,7 +155,7 @@ def _train(config, source, directory, cache_dir):
     if checkpoints.latest is not None:
         # Before the minutes that packing may take.
         directory.agree(config._asdict(), MAY_CHANGE, Config._field_defaults)
-    settings = session_config(config.precision)
+    settings = session_config(config.precision, config.xla)
     pack = make_pack(source, config.crop, config.image_size, cache_dir)
     count = len(pack.images)
     if count < config.batch_size:
@@ -203,7 +206,8 @@ def build(config, images):
     batches = tf.data.make_initializable_iterator(stream(images, config.batch_size, config.seed, global_step))
     reals = batches.get_next()
     losses = dcgan.loss(reals)
-    train_op = dcgan.train(losses, config.learning_rate, config.beta1, config.d_learning_rate, config.ema_decay)
+    train_op = dcgan.train(losses, config.learning_rate, config.beta1, config.d_learning_rate, config.ema_decay,
+                           loss_scaling=config.precision == 'float16')
     with tf.control_dependencies([train_op]):
         step = global_step.read_value()
     # No step has a negative number, so these are not the latents of any.

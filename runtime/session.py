@@ -8,24 +8,34 @@ import tensorflow.compat.v1 as tf
 
 from runtime.errors import RunError
 
-PRECISIONS = ('float32', 'bfloat16')
+PRECISIONS = ('float32', 'bfloat16', 'float16')
 
 
-def session_config(precision):
+def session_config(precision, xla=False):
     """Returns the ConfigProto of a session: on a GPU, memory is taken as it is needed, not all at once.
 
     Args:
-      precision: of ``PRECISIONS``. With bfloat16, oneDNN's products and convolutions take and give it; variables,
-        gradients' sums and Adam stay float32.
+      precision: of ``PRECISIONS``. With bfloat16, on a processor, oneDNN's products and convolutions take and give it;
+        with float16, on a GPU, products, convolutions and what lies between them. Variables, gradients' sums and Adam
+        stay float32.
+      xla: whether a GPU's ops are compiled by XLA.
 
     Raises:
-      RunError: TensorFlow would not compute in that precision here.
+      RunError: TensorFlow would not compute in that precision here, or XLA would only cost time.
     """
     config = tf.ConfigProto()
     config.gpu_options.allow_growth = True
     if precision == 'bfloat16':
         _require_bfloat16()
         config.graph_options.rewrite_options.auto_mixed_precision_onednn_bfloat16 = 1  # RewriterConfig.ON
+    if precision == 'float16':
+        _require_float16()
+        config.graph_options.rewrite_options.auto_mixed_precision = 1
+    if xla:
+        if gpu() is None:
+            raise RunError('--xla is for GPUs, and TensorFlow found none; on a processor it makes a step many times as '
+                           'long')
+        config.graph_options.optimizer_options.global_jit_level = tf.OptimizerOptions.ON_1
     return config
 
 
@@ -47,7 +57,7 @@ def processor():
 def gpu():
     """Returns the name of the first GPU that TensorFlow found, None where it found none."""
     gpus = tf.config.list_physical_devices('GPU')
-    return tf.config.experimental.get_device_details(gpus[0]).get('device_name', gpus[0].name) if gpus else None
+    return _details(gpus[0]).get('device_name', gpus[0].name) if gpus else None
 
 
 def describe_device():
@@ -56,11 +66,27 @@ def describe_device():
             'where it looked)')
 
 
+def _details(device):
+    return tf.config.experimental.get_device_details(device)
+
+
+def _require_float16():
+    """TensorFlow would go on in float32 without a word."""
+    gpus = tf.config.list_physical_devices('GPU')
+    if not gpus:
+        raise RunError('--precision=float16 is for GPUs, and TensorFlow found none; --precision=bfloat16 is for '
+                       'processors')
+    capability = _details(gpus[0]).get('compute_capability')
+    if capability is not None and capability < (7, 0):
+        raise RunError(f'--precision=float16 needs a GPU of compute capability 7.0 or more, and {gpu()} has '
+                       f'{".".join(map(str, capability))}; --precision=float32 runs on any')
+
+
 def _require_bfloat16():
     """TensorFlow would go on in float32 without a word."""
     if gpu():
-        raise RunError('--precision=bfloat16 is for processors, by oneDNN, and there is a GPU; --precision=float32 '
-                       'runs there')
+        raise RunError('--precision=bfloat16 is for processors, by oneDNN, and there is a GPU; --precision=float16 is '
+                       'for those')
     onednn = os.environ['TF_ENABLE_ONEDNN_OPTS']
     if onednn.lower() not in ('1', 'true'):
         raise RunError(f'--precision=bfloat16 needs oneDNN, which TF_ENABLE_ONEDNN_OPTS={onednn} in the environment '

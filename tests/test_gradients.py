@@ -46,7 +46,10 @@ def gradients_of(monkeypatch, gpus, layer, shape, filters, kernel_size, strides,
         gradients = tf.gradients(outputs, [inputs, kernel], tf.constant(generator.standard_normal(size), tf.float32))
         session.run(tf.global_variables_initializer())
         types = [op.type for op in graph.get_operations()[before:]]
-        return session.run(gradients), [kind for kind in types if kind.startswith('Conv2D')]
+        once, again = (session.run(gradients) for _ in range(2))
+        for first, second in zip(once, again, strict=True):
+            assert first.tobytes() == second.tobytes()
+        return once, [kind for kind in types if kind.startswith('Conv2D')]
 
 
 @pytest.mark.parametrize('name', [*LAYERS, *ODD])
