@@ -1,0 +1,1 @@
+"""How fast this machine trains, draws, packs and starts, and how fast it could. Functions of no flags."""

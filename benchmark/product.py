@@ -1,0 +1,54 @@
+"""The limit that all else is measured by: how fast this machine multiplies matrices."""
+
+import time
+
+import tensorflow.compat.v1 as tf
+
+# (rows, inner, columns): large and square, and more like a layer's. Which of them is fastest depends on the machine.
+SHAPES = (4096, 4096, 4096), (2048, 2048, 2048), (8192, 1024, 1024)
+SECONDS = 0.3  # that a shape is multiplied at least: a GPU does one product in less than a call takes
+
+
+class Product:
+    """Matrix products of one dtype, of the device that TensorFlow takes by itself; a context."""
+
+    def __init__(self, dtype):
+        """Takes the dtype of the matrices and of their product."""
+        self._graph = tf.Graph()
+        with self._graph.as_default():
+            self._products = {shape: self._multiply(shape, dtype) for shape in SHAPES}
+            self._session = tf.Session(config=tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=True)))
+            self._session.run(tf.global_variables_initializer())
+        self.rate()  # the first makes kernels
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._session.close()
+
+    def rate(self):
+        """Returns floating-point operations a second, two for each multiplication and addition, of the best shape."""
+        return max(self._rate(*shape) for shape in SHAPES)
+
+    def _rate(self, rows, inner, columns):
+        times, done = self._products[rows, inner, columns]
+        start, count = time.perf_counter(), 0
+        while time.perf_counter() < start + SECONDS:
+            self._session.run(done)
+            count += times
+        return count * 2 * rows * inner * columns / (time.perf_counter() - start)
+
+    @staticmethod
+    def _multiply(shape, dtype):
+        """Returns how many products an op computes, one after the other, and the op."""
+        rows, inner, columns = shape
+        times = 32 if tf.config.list_physical_devices('GPU') else 1
+        with tf.variable_scope(f'{rows}_{inner}_{columns}'):
+            left, right = (tf.get_variable(name, size, dtype, tf.random_uniform_initializer()).read_value()
+                           for name, size in (('left', [rows, inner]), ('right', [inner, columns])))
+        done = tf.no_op()
+        for _ in range(times):
+            with tf.control_dependencies([done]):
+                done = tf.matmul(left, right).op
+        return times, done
