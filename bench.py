@@ -51,7 +51,7 @@ STEPS = 2  # in a turn
 
 
 class Variant(NamedTuple):
-    """A way to train: in a precision, by XLA or not, with TensorFlow's own gradients (plain) or with ours."""
+    """A way to train: in a precision, by XLA or not, plain, as the article does, or with ``faster``."""
 
     precision: str
     xla: bool

@@ -10,7 +10,7 @@ variables are updated in place by one optimiser while the other still reads them
 
 import tensorflow.compat.v1 as tf
 
-from gradients import faster
+import faster
 
 tf.disable_eager_execution()
 tf.enable_resource_variables()
@@ -60,7 +60,7 @@ def conv2d(inputs, filters, kernel_size, strides=(1, 1), padding='valid', *, act
     with tf.variable_scope(name, default_name='conv2d'):
         shape = [*_pair(kernel_size), inputs.shape[-1], filters]
         kernel = tf.get_variable('kernel', shape, inputs.dtype, kernel_initializer)
-        with faster():
+        with faster.gradients():
             outputs = tf.nn.conv2d(inputs, kernel, _pair(strides), padding.upper())
         return _finish(outputs, filters, activation, use_bias, bias_initializer)
 
@@ -94,8 +94,7 @@ def conv2d_transpose(inputs, filters, kernel_size, strides=(1, 1), padding='vali
             new_size = [length * stride + max(kernel_length - stride, 0)
                         for length, stride, kernel_length in zip(size, strides, kernel_size, strict=True)]
         shape = [tf.shape(inputs)[0], *new_size, filters]
-        with faster():
-            outputs = tf.nn.conv2d_transpose(inputs, kernel, shape, strides, padding)
+        outputs = faster.conv2d_transpose(inputs, kernel, shape, strides, padding)
         return _finish(outputs, filters, activation, use_bias, bias_initializer)
 
 
@@ -134,7 +133,8 @@ def batch_normalization(inputs, *, momentum=0.99, epsilon=1e-3, training=False, 
 
 def leaky_relu(x, leak=0.2, name=None):
     """max(x, leak * x), of the shape and dtype of ``x``."""
-    return tf.maximum(x, x * leak, name=name)
+    with faster.gradients():
+        return tf.maximum(x, x * leak, name=name)
 
 
 def _move(average, value, momentum):

@@ -1,10 +1,10 @@
-"""The faster gradients of convolutions are TensorFlow's, but for rounding, and stand only where they are faster."""
+"""The faster ways give TensorFlow's values and gradients, but for rounding, and stand only where they are faster."""
 
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from ops import conv2d, conv2d_transpose
+from ops import conv2d, conv2d_transpose, leaky_relu
 
 # Each layer of the article's networks, as the maps, channels, filters and kernel of a convolution; then odd ones.
 LAYERS = {
@@ -25,43 +25,54 @@ ODD = {
     'uneven, transposed': (conv2d_transpose, [40, 6, 4, 200], 200, (4, 3), (3, 1), 'same'),
     'no padding': (conv2d, [32, 11, 12, 200], 200, (3, 4), (2, 3), 'valid'),  # strides leave out a row and two columns
     'no padding, transposed': (conv2d_transpose, [32, 4, 5, 200], 200, (5, 2), (2, 3), 'valid'),
-    'in pieces': (conv2d, [2, 7, 9, 512], 520, 3, 2, 'same'),
-    'in pieces, transposed': (conv2d_transpose, [2, 4, 5, 520], 512, 3, 2, 'valid'),
+    'in pieces': (conv2d_transpose, [32, 4, 5, 514], 512, 3, 2, 'valid'),
+    'in pieces, few images': (conv2d_transpose, [2, 5, 3, 520], 520, (3, 5), (1, 2), 'same'),
     'large, but no whole pieces': (conv2d_transpose, [32, 2, 3, 514], 515, 2, 2, 'same'),
     'one pixel': (conv2d, [32, 1, 1, 200], 200, 5, 2, 'same'),
 }
 
 
-def gradients_of(monkeypatch, gpus, layer, shape, filters, kernel_size, strides, padding):
-    """Returns the gradients with regard to input and kernel, and the convolutions that computed them."""
+def computed(monkeypatch, gpus, layer, shape, filters, kernel_size, strides, padding):
+    """Returns outputs and the gradients of inputs and kernel, and the convolutions that computed them."""
     monkeypatch.setattr(tf.config, 'list_physical_devices', lambda kind=None: gpus)
     generator = np.random.default_rng(0)
     with tf.Graph().as_default() as graph, tf.Session() as session:
         inputs = tf.constant(generator.standard_normal(shape), tf.float32)
         outputs = layer(inputs, filters, kernel_size, strides, padding,
                         kernel_initializer=tf.random_normal_initializer(seed=0))
-        kernel = tf.trainable_variables()[0]
         size = [shape[0], *outputs.shape[1:]]
-        before = len(graph.get_operations())
-        gradients = tf.gradients(outputs, [inputs, kernel], tf.constant(generator.standard_normal(size), tf.float32))
+        gradients = tf.gradients(outputs, [inputs, tf.trainable_variables()[0]],
+                                 tf.constant(generator.standard_normal(size), tf.float32))
         session.run(tf.global_variables_initializer())
-        types = [op.type for op in graph.get_operations()[before:]]
-        once, again = (session.run(gradients) for _ in range(2))
+        once, again = (session.run([outputs, *gradients]) for _ in range(2))
         for first, second in zip(once, again, strict=True):
             assert first.tobytes() == second.tobytes()
-        return once, [kind for kind in types if kind.startswith('Conv2D')]
+        return once, [op.type for op in graph.get_operations() if op.type.startswith('Conv2D')]
 
 
 @pytest.mark.parametrize('name', [*LAYERS, *ODD])
-def test_gradients_are_those_of_tensorflow(name, monkeypatch):
+def test_values_and_gradients_are_those_of_tensorflow(name, monkeypatch):
     setting = {**LAYERS, **ODD}[name]
-    faster, ours = gradients_of(monkeypatch, [], *setting)
-    plain, theirs = gradients_of(monkeypatch, ['a GPU'], *setting)
-    assert len(theirs) == 2
+    faster, ours = computed(monkeypatch, [], *setting)
+    plain, theirs = computed(monkeypatch, ['a GPU'], *setting)
+    assert len(theirs) == 3
     assert (ours == theirs) == (name in ('g/deconv4', 'd/conv1', 'd/conv2'))
     for value, expected in zip(faster, plain, strict=True):
         assert value.shape == expected.shape
         np.testing.assert_allclose(value, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+
+
+def test_the_gradient_of_the_leaky_relu_is_tensorflows_bit_for_bit(monkeypatch):
+    values = np.array([-3, -0.1, -0.0, 0.0, 1e-40, 0.1, 3, np.inf, -np.inf, np.nan], np.float32)
+    found = []
+    for gpus in [], ['a GPU']:
+        monkeypatch.setattr(tf.config, 'list_physical_devices', lambda kind=None, gpus=gpus: gpus)
+        with tf.Graph().as_default() as graph, tf.Session() as session:
+            x = tf.constant(values)
+            [gradient] = tf.gradients(leaky_relu(x, 0.3), [x], tf.constant(np.arange(10, dtype=np.float32) - 4.5))
+            found.append((session.run(gradient).tobytes(), len(graph.get_operations())))
+    assert found[0][0] == found[1][0]
+    assert found[0][1] < found[1][1]
 
 
 @pytest.mark.parametrize(('shape', 'filters'), [
