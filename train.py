@@ -9,10 +9,13 @@ samples/, an 8x8 grid before the first step and at the end of every epoch. Ctrl-
 goes on from there.
 """
 
-import runtime.stop  # first: it sets what TensorFlow reads when it is loaded, which takes seconds
+import gc
+
+import runtime.stop  # before TensorFlow: it sets what TensorFlow reads when it is loaded, which takes seconds
 
 if __name__ == '__main__':
     runtime.stop.leave_on_signals('stopped; nothing was to be saved, and the same command goes on from here', 0)
+    gc.disable()  # until all is loaded: that stays, and to look through it time and again takes half a second
 
 # isort: split
 
@@ -258,6 +261,8 @@ def run(config, graph, settings, directory, checkpoints, journal, last_step, epo
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f'{argv[1]} is not expected: all that can be said is said by flags, as --dataset_dir=PATH')
+    gc.freeze()
+    gc.enable()
     tf.logging.set_verbosity(tf.logging.ERROR)  # what it says of every checkpoint would break the bar
     if FLAGS.deterministic:
         tf2.config.experimental.enable_op_determinism()

@@ -224,9 +224,10 @@ def _write_facts(path, facts):
 
 def _checksum(path):
     checksum = 0
-    with open(path, 'rb') as file:  # read, not mapped, so that it takes no more memory for more images
-        while part := file.read(AT_ONCE):
-            checksum = zlib.crc32(part, checksum)
+    part = memoryview(bytearray(1 << 20))  # read, not mapped, so that it takes no more memory for more images
+    with open(path, 'rb', buffering=0) as file:
+        while count := file.readinto(part):
+            checksum = zlib.crc32(part[:count], checksum)
     return checksum
 
 
