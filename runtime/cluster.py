@@ -95,6 +95,10 @@ class Cluster:
         task = f'/job:worker/replica:0/task:{self.index}'
         settings.experimental.collective_group_leader = '/job:worker/replica:0/task:0'
         settings.device_filters.append(task)
+        rewrites = settings.graph_options.rewrite_options
+        if rewrites.auto_mixed_precision_onednn_bfloat16:
+            # What it fuses in bfloat16 oneDNN has kernels for, but the graph that goes to a server is refused before.
+            rewrites.remapping = 2  # RewriterConfig.OFF
         self._settings = settings
         try:
             server = tf.train.Server({'worker': self._addresses}, 'worker', self.index, config=settings)
