@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -83,10 +84,10 @@ def measure():
     if len(source.names) < BATCH:
         raise DataError(f'{source.name} holds {len(source.names)} images, fewer than a batch of {BATCH}')
     source = source._replace(names=source.names[:IMAGES], stamps=source.stamps[:IMAGES])
-    encoded = [source.read(name) for name in source.names]
     with tempfile.TemporaryDirectory() as cache, contextlib.ExitStack() as stack:
         pack = make_pack(source, 'auto', SIZE, cache)
-        training(FLAGS.dataset_dir)  # makes its pack, where there is none yet
+        print(f'train.py packs all of {source.name} first, where it has not yet', file=sys.stderr)
+        training(FLAGS.dataset_dir)
         # First, as a process counts as its own the memory that held the one that started it.
         for _ in _rounds('starting'):
             _measure_start(figures, pack.path)
@@ -95,9 +96,10 @@ def measure():
                     for precision in dict.fromkeys(variant.precision for variant in trainings)}
         for _ in _rounds('training'):
             _measure_training(figures, products, trainings)
+        encoded = _encoded(source, missing)
         for _ in _rounds('packing'):
             _measure_data(figures, source, encoded, pack.images)
-    return figures, f'{len(encoded):,} images of {source.name} at {SIZE}x{SIZE}', missing
+    return figures, f'{len(pack.images):,} images of {source.name} at {SIZE}x{SIZE}', missing
 
 
 def _rounds(what):
@@ -149,11 +151,24 @@ def _measure_training(figures, products, trainings):
     figures.add(f'  drawing / product, {variant}', '%', 100 * rate * first.drawing_work / limits[variant.precision])
 
 
+def _encoded(source, missing):
+    """Returns the bytes of each file, None where bare TensorFlow cannot decode them all."""
+    try:
+        encoded = [source.read(name) for name in source.names]
+        bare_tensorflow(encoded, SIZE, BATCH)
+    except (DataError, tf.errors.InvalidArgumentError):
+        missing.append('bare TensorFlow beside packing: not all of these images are whole JPEGs or PNGs')
+        return None
+    return encoded
+
+
 def _measure_data(figures, source, encoded, images):
-    rates = packing(source, SIZE), bare_tensorflow(encoded, SIZE, BATCH)
-    figures.add('packing', 'images/s', rates[0])
-    figures.add('  bare TensorFlow: decode_jpeg, crop, antialiased resize', 'images/s', rates[1])
-    figures.add('  packing / bare TensorFlow', '', rates[0] / rates[1])
+    rate = packing(source, SIZE)
+    figures.add('packing', 'images/s', rate)
+    if encoded is not None:
+        bare = bare_tensorflow(encoded, SIZE, BATCH)
+        figures.add('  bare TensorFlow: decode_jpeg, crop, antialiased resize', 'images/s', bare)
+        figures.add('  packing / bare TensorFlow', '', rate / bare)
     figures.add(f'stream, in batches of {BATCH}', 'images/s', streaming(images, BATCH))
     figures.add('stream, to its first batch from step 100,000', 's', starting(images, BATCH, 100_000))
 

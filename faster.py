@@ -61,9 +61,12 @@ def _of_conv2d_transpose(op, gradient):
 
 @tf.RegisterGradient('FasterMaximum')
 def _of_leaky_relu(op, gradient):
-    """TensorFlow's of max(x, leak * x), bit for bit, in fewer ops; nothing is left to go through the second input."""
+    """TensorFlow's of max(x, x * leak), bit for bit (but for the sign of a zero), in fewer ops.
+
+    Nothing is left to go through the second input, so the leak is a number.
+    """
     x, leaked = op.inputs
-    leak = next(tensor for tensor in leaked.op.inputs if tensor is not x)
+    _, leak = leaked.op.inputs
     return tf.where(x >= leaked, gradient, gradient * leak), None
 
 

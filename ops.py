@@ -132,7 +132,7 @@ def batch_normalization(inputs, *, momentum=0.99, epsilon=1e-3, training=False, 
 
 
 def leaky_relu(x, leak=0.2, name=None):
-    """max(x, leak * x), of the shape and dtype of ``x``."""
+    """max(x, leak * x), of the shape and dtype of ``x``; ``leak`` is a number."""
     with faster.gradients():
         return tf.maximum(x, x * leak, name=name)
 

@@ -13,6 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+import runtime  # noqa: F401 - before TensorFlow: it sets what TensorFlow reads when it is loaded
+
+# isort: split
+
 from benchmark.training import Training
 from runtime.errors import RunError
 
@@ -27,7 +31,7 @@ class Start(NamedTuple):
 
 
 def training(dataset_dir):
-    """Runs ``train.py`` for one step, in float32, with its own cache of packs.
+    """Runs ``train.py`` for one step, in float32, with the pack of its own cache, made before where there is none.
 
     Returns:
       A Start.
@@ -36,12 +40,15 @@ def training(dataset_dir):
       RunError: it failed; the message is its own.
     """
     with tempfile.TemporaryDirectory() as folder:
-        more = [] if dataset_dir is None else [f'--dataset_dir={dataset_dir}']
+        more = [] if dataset_dir is None else [f'--dataset_dir={Path(dataset_dir).expanduser().absolute()}']
         return _start([ROOT / 'train.py', f'--model_dir={folder}/run', '--max_steps=1', *more], b'step 1/1')
 
 
 def alone(pack):
-    """Does what no training can do without, on the images of a pack's path; returns a Start, raises RunError."""
+    """Does what no training can do without, on the images of a pack's path; returns a Start, raises RunError.
+
+    Python collects garbage while it loads TensorFlow, as it does by itself; that ``train.py`` does not is its gain.
+    """
     return _start(['-m', 'benchmark.start', pack], b'done')
 
 

@@ -71,6 +71,19 @@ def test_a_start_that_fails_says_why(tmp_path):
         alone(tmp_path / 'none.npy')
 
 
+@pytest.mark.parametrize(('gpus', 'products'), [([], 1), (['a GPU'], 32)])
+def test_every_product_that_is_counted_is_computed(monkeypatch, gpus, products):
+    monkeypatch.setattr('benchmark.product.SHAPES', [(8, 4, 2)])
+    monkeypatch.setattr('benchmark.product.SECONDS', 0)
+    monkeypatch.setattr(tf.config, 'list_physical_devices', lambda kind=None: gpus)
+    with Product('float32') as product:
+        [(times, done)] = product._products.values()
+        ran = tf.RunMetadata()
+        product._session.run(done, options=tf.RunOptions(output_partition_graphs=True), run_metadata=ran)
+    types = [node.op for graph in ran.partition_graphs for node in graph.node]
+    assert sum(kind.endswith('MatMul') for kind in types) == times == products
+
+
 @pytest.mark.parametrize(('flags', 'words'), [
     (['--dataset_dir=nowhere'], 'nowhere does not exist'),
     (['--json=.'], '. cannot be written: it is a folder'),

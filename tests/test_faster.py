@@ -75,6 +75,14 @@ def test_the_gradient_of_the_leaky_relu_is_tensorflows_bit_for_bit(monkeypatch):
     assert found[0][1] < found[1][1]
 
 
+def test_the_gradient_of_the_leaky_relu_of_a_variable():
+    with tf.Graph().as_default(), tf.Session() as session:
+        variable = tf.get_variable('x', initializer=[-3.0, 2.0, -1.0])
+        session.run(variable.initializer)
+        [gradient] = session.run(tf.gradients(leaky_relu(variable, 0.3), [variable]))
+    np.testing.assert_array_equal(gradient, np.float32([0.3, 1, 0.3]))
+
+
 @pytest.mark.parametrize(('shape', 'filters'), [
     ([31, 4, 4, 256], 256),  # too few images
     ([None, 4, 4, 256], 256),  # or who knows how many
