@@ -7,6 +7,8 @@
 Everything the run leaves is in --model_dir: config.json, checkpoints, TensorBoard events, log.jsonl, reals.png and, in
 samples/, an 8x8 grid before the first step and at the end of every epoch. Ctrl-C saves and stops; the same command
 goes on from there.
+
+Started on several machines, as the environment variable TF_CONFIG names them, it trains one model on all.
 """
 
 import gc
