@@ -172,23 +172,23 @@ def train(config, model_dir, cache_dir):
       RunError: ``model_dir`` cannot, or the losses are no finite numbers any more.
     """
     everyone = workers()
-    settings = session_config(config.precision, config.xla)
-    with everyone.joined(settings):
+    with everyone.joined():
         source = open_source(config.dataset_dir)
         if not everyone.is_first:
-            return _train_along(config, source, cache_dir, everyone, settings)
+            return _train_along(config, source, cache_dir, everyone)
         directory = RunDirectory(model_dir or Path('runs', re.sub(f'[{re.escape(WILDCARDS)}]', '_', source.name)))
         with directory.locked():
-            return _train(config, source, directory, cache_dir, everyone, settings)
+            return _train(config, source, directory, cache_dir, everyone)
 
 
-def _train(config, source, directory, cache_dir, everyone, settings):
+def _train(config, source, directory, cache_dir, everyone):
     """Trains as the only worker, or as the first of several."""
     checkpoints = Checkpoints(directory)
     first_step = checkpoints.find() or 0
     if checkpoints.latest is not None:
         # Before the minutes that packing may take.
         directory.agree(config._asdict(), MAY_CHANGE, DEFAULTS)
+    settings = everyone.adapted(session_config(config.precision, config.xla))
     pack, record = _prepare(config, source, cache_dir, everyone)
     if checkpoints.latest is not None:
         directory.agree(record, MAY_CHANGE, DEFAULTS)
@@ -221,8 +221,9 @@ def _train(config, source, directory, cache_dir, everyone, settings):
         return number
 
 
-def _train_along(config, source, cache_dir, everyone, settings):
+def _train_along(config, source, cache_dir, everyone):
     """Trains as a worker after the first, which alone writes, and says how it goes."""
+    settings = everyone.adapted(session_config(config.precision, config.xla))
     pack, record = _prepare(config, source, cache_dir, everyone)
     first_step = _meet(everyone, record, None)
     epoch_steps, last_step = _lengths(config, record)

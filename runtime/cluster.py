@@ -48,9 +48,13 @@ class Alone:
     average = None
 
     @contextlib.contextmanager
-    def joined(self, settings):
+    def joined(self):
         """See ``Cluster``."""
         yield
+
+    def adapted(self, settings):
+        """See ``Cluster``."""
+        return settings
 
     def exchange(self, message):
         """See ``Cluster``."""
@@ -78,30 +82,21 @@ class Cluster:
         self.count = len(self.names)
         self.is_first = self.index == 0
         self.target = None
+        self._settings = self.adapted(tf.ConfigProto())
+        self._settings.gpu_options.allow_growth = True
         self._keys = 0
         self._left = threading.Event()  # this one is done
         self._found = threading.Event()  # another is gone
 
     @contextlib.contextmanager
-    def joined(self, settings):
+    def joined(self):
         """Starts this worker's server and waits until all have done so; in its context this worker is watched over.
-
-        Args:
-          settings: ConfigProto of the sessions that exchange something; what that takes is added.
 
         Raises:
           RunError: the port is taken, a worker does not come, or an exchange failed.
         """
-        task = f'/job:worker/replica:0/task:{self.index}'
-        settings.experimental.collective_group_leader = '/job:worker/replica:0/task:0'
-        settings.device_filters.append(task)
-        rewrites = settings.graph_options.rewrite_options
-        if rewrites.auto_mixed_precision_onednn_bfloat16:
-            # What it fuses in bfloat16 oneDNN has kernels for, but the graph that goes to a server is refused before.
-            rewrites.remapping = 2  # RewriterConfig.OFF
-        self._settings = settings
         try:
-            server = tf.train.Server({'worker': self._addresses}, 'worker', self.index, config=settings)
+            server = tf.train.Server({'worker': self._addresses}, 'worker', self.index, config=self._settings)
         except tf.errors.OpError as error:
             raise RunError(f'the address of this worker, {self.names[self.index]}, cannot be listened at: '
                            f'{reason_of(error)}; is another process using the port?') from error
@@ -127,7 +122,17 @@ class Cluster:
             # Python must not end while something that it began goes on: a question, the stream of images.
             for watch in watches:
                 watch.join()
-            tf.Session.reset(self.target, config=settings)
+            tf.Session.reset(self.target, config=self._settings)
+
+    def adapted(self, settings):
+        """Adds to the ConfigProto of a session what it takes to exchange something, and returns it."""
+        settings.experimental.collective_group_leader = '/job:worker/replica:0/task:0'
+        settings.device_filters.append(f'/job:worker/replica:0/task:{self.index}')
+        rewrites = settings.graph_options.rewrite_options
+        if rewrites.auto_mixed_precision_onednn_bfloat16:
+            # What it fuses in bfloat16 oneDNN has kernels for, but the graph that goes to a server is refused before.
+            rewrites.remapping = 2  # RewriterConfig.OFF
+        return settings
 
     def exchange(self, message):
         """Tells all workers something and returns what they tell, in their order; all must be here to go on.

@@ -73,7 +73,7 @@ def test_a_port_that_is_taken():
         taken.listen()
         here = f'127.0.0.1:{taken.getsockname()[1]}'
         with (pytest.raises(RunError, match=f'address of this worker, worker 0 .{here}., cannot be listened at: '),
-              cluster.Cluster(place_of(tf_config([here, A], 0))).joined(tf.ConfigProto())):
+              cluster.Cluster(place_of(tf_config([here, A], 0))).joined()):
             pass
 
 
@@ -81,7 +81,7 @@ def test_a_worker_that_does_not_come(monkeypatch):
     monkeypatch.setattr(cluster, 'COMING', 0.5)
     here, other = free_addresses(2)
     with (pytest.raises(RunError, match=f'worker 0 .{here}. waited for worker 1 .{other}. in vain'),
-          cluster.Cluster(place_of(tf_config([here, other], 0))).joined(tf.ConfigProto())):
+          cluster.Cluster(place_of(tf_config([here, other], 0))).joined()):
         pass
 
 
