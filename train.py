@@ -229,10 +229,10 @@ def _train_along(config, source, cache_dir, everyone):
     epoch_steps, last_step = _lengths(config, record)
     print(f'{everyone.names[everyone.index]} trains on {len(pack.images):,} images of {source.name}, packed in '
           f'{pack.path}; {everyone.names[0]} says how it goes, and writes what the run leaves')
+    if first_step >= last_step:
+        return None
     with tf.Graph().as_default():
         graph = build(config, pack.images, everyone)
-        if first_step >= last_step:
-            return None
         return run(config, graph, settings, everyone, last_step, epoch_steps)
 
 
@@ -243,7 +243,8 @@ def _prepare(config, source, cache_dir, everyone):
     if count < batch:
         raise DataError(f'{source.name} holds {count} images, fewer than a batch of {batch}'
                         + (f' on {everyone.count} workers' if everyone.count > 1 else '')
-                        + f'; --batch_size={count // everyone.count} or less would do')
+                        + (f'; --batch_size={count // everyone.count} or less would do' if count >= everyone.count
+                           else '; fewer workers would do'))
     return pack, {
         **config._asdict(), 'images': count, 'images_crc32': pack.crc32, 'workers': everyone.count, 'platform': {
             'python': platform.python_version(), 'tensorflow': tf.__version__, 'numpy': np.__version__, 'gpu': gpu(),
@@ -293,7 +294,7 @@ def build(config, images, everyone):
     # No step has a negative number, so these are not the latents of any.
     latents = tf.random.stateless_uniform([64, config.z_dim], [config.seed, -1], minval=-1.0, maxval=1.0)
     measured = [losses[dcgan.g], losses[dcgan.d], _spread(dcgan.generated, reals)]
-    if everyone.average is not None:
+    if everyone.count > 1:
         measured = everyone.average(measured)
     measures = dict(zip(('g_loss', 'd_loss', 'spread'), measured, strict=True), step=step)
     start = tf.group(batches.initializer, *everyone.take_from_first(tf.global_variables()))
@@ -316,7 +317,7 @@ def run(config, graph, settings, everyone, last_step, epoch_steps, output=None):
         return step % config.save_steps == 0 or is_milestone(step, epoch_steps)
 
     measures = graph.measures
-    stop = StopHook() if everyone.average is None else SharedStopHook(everyone.average)
+    stop = SharedStopHook(everyone.average) if everyone.count > 1 else StopHook()
     hooks = [tf.train.StopAtStepHook(last_step=last_step), stop]
     if everyone.count > 1:
         hooks.append(AgreeHook(everyone, measures['step'], is_saved))

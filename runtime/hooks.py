@@ -58,13 +58,13 @@ class SharedStopHook(StopHook):
         """Takes a function that returns the means of a list of tensors over all workers."""
         asked = tf.get_variable('asked_to_stop', len(self.NUMBERS), initializer=tf.zeros_initializer(),
                                 trainable=False, collections=[tf.GraphKeys.LOCAL_VARIABLES])
-        self._ask = {number: asked.assign(tf.one_hot(place, len(self.NUMBERS))).op
-                     for place, number in enumerate(self.NUMBERS)}
+        self._tell = {number: asked.assign(tf.one_hot(place, len(self.NUMBERS))).op
+                      for place, number in enumerate(self.NUMBERS)}
         self._asked, = average([asked.read_value()])
 
     def before_run(self, run_context):
         if self.number is not None:
-            run_context.session.run(self._ask[self.number])
+            run_context.session.run(self._tell[self.number])
         return tf.train.SessionRunArgs(self._asked)
 
     def after_run(self, run_context, run_values):

@@ -132,7 +132,7 @@ def gradients_of(values, images, worker):
         return found, session.run({name: names[name] for name in names if '/moving_' in name})
 
 
-def test_latents_of_all_workers_are_those_of_one(undisturbed):
+def test_latents_of_all_workers_are_those_of_one():
     with tf.Graph().as_default(), tf.Session() as session:
         step = tf.train.get_or_create_global_step()
         whole, *slices = [DCGAN(n, z_dim=5, worker=worker, workers=workers).z
@@ -196,7 +196,6 @@ def test_too_few_images_for_all(faces, tmp_path):
 
 
 MEDDLER = """
-    import sys
     import tensorflow.compat.v1 as tf
     from absl import app
     import runtime.hooks
