@@ -32,22 +32,20 @@ def _permutation(seed, epoch, count):
     return np.random.RandomState([seed, epoch]).permutation(count).astype(np.int64, copy=False)
 
 
-def stream(images, batch_size, seed, first_step, worker=0, workers=1):
+def stream(images, batch_size, seed, first_step):
     """Returns an endless ``tf.data.Dataset`` of the batches of ``first_step`` and all after it.
 
     Args:
-      images: uint8 [n, size, size, 3], n at least ``batch_size * workers``, such as a pack's.
+      images: uint8 [n, size, size, 3], n at least ``batch_size``, such as a pack's.
       batch_size: images a batch.
       seed: see ``batch_indices``.
       first_step: int64 scalar, a number or a tensor, read when an iterator is initialised.
-      worker, workers: of a step's ``batch_size * workers`` images, this dataset has the slice of that worker.
 
     Returns:
       A dataset of float32 [batch_size, size, size, 3] in [-1, 1].
     """
     def take(step):
-        indices = batch_indices(step, len(images), batch_size * workers, seed)
-        return images[indices[worker * batch_size:(worker + 1) * batch_size]]
+        return images[batch_indices(step, len(images), batch_size, seed)]
 
     @tf.autograph.experimental.do_not_convert  # there is nothing to convert, and it warns on Python 3.13
     def to_float(step):
