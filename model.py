@@ -88,19 +88,20 @@ class DCGAN:
     Attributes:
       g, d: the generator and the discriminator.
       z: the latents of a step, float32 [batch_size, z_dim], uniform in [-1, 1): a function of the seed and of
-        ``global_step``, so that any step can be repeated.
+        ``global_step``, so that any step can be repeated; of several workers, each has its slice of them.
       generated: the images drawn from them, float32 [batch_size, size, size, 3] in [-1, 1], once ``loss`` was called.
     """
 
     def __init__(self, batch_size=128, s_size=4, z_dim=100,
-                 g_depths=(1024, 512, 256, 128), d_depths=(64, 128, 256, 512), seed=0):
+                 g_depths=(1024, 512, 256, 128), d_depths=(64, 128, 256, 512), seed=0, worker=0, workers=1):
         self.batch_size = batch_size
         self.s_size = s_size
         self.z_dim = z_dim
         self.g = Generator(depths=g_depths, s_size=s_size)
         self.d = Discriminator(depths=d_depths)
-        self.z = tf.random.stateless_uniform([batch_size, z_dim], [seed, tf.train.get_or_create_global_step()],
-                                             minval=-1.0, maxval=1.0)
+        z = tf.random.stateless_uniform([batch_size * workers, z_dim], [seed, tf.train.get_or_create_global_step()],
+                                        minval=-1.0, maxval=1.0)
+        self.z = z[worker * batch_size:(worker + 1) * batch_size] if workers > 1 else z
 
     def loss(self, traindata):
         """Builds both networks and their losses, also gathered in the collections ``g_losses`` and ``d_losses``.
@@ -124,7 +125,7 @@ class DCGAN:
         }
 
     def train(self, losses, learning_rate=0.0002, beta1=0.5, d_learning_rate=None, ema_decay=None,
-              loss_scaling=False):
+              loss_scaling=False, average=None):
         """Returns the no-op ``train``: one Adam step of both networks, counted in ``global_step``.
 
         Args:
@@ -137,6 +138,8 @@ class DCGAN:
             for none.
           loss_scaling: whether gradients are taken of losses times a factor that follows what float16 can hold ("Mixed
             precision training", Micikevicius et al., 2018), and an update is left out where they are no finite numbers.
+          average: function of a list of tensors that returns their means over several workers, of which this is one:
+            all take the means of the gradients, and of the moving averages of batch normalisation. None for one alone.
         """
         g_opt = tf.train.AdamOptimizer(learning_rate=learning_rate, beta1=beta1)
         d_opt = tf.train.AdamOptimizer(learning_rate=learning_rate if d_learning_rate is None else d_learning_rate,
@@ -144,9 +147,12 @@ class DCGAN:
         if loss_scaling:
             g_opt, d_opt = (tf.mixed_precision.MixedPrecisionLossScaleOptimizer(adam, 'dynamic')
                             for adam in (g_opt, d_opt))
-        g_opt_op = g_opt.minimize(losses[self.g], var_list=self.g.variables)
-        d_opt_op = d_opt.minimize(losses[self.d], var_list=self.d.variables)
-        with tf.control_dependencies([g_opt_op, d_opt_op, *tf.get_collection(tf.GraphKeys.UPDATE_OPS)]):
+        g_opt_op = _minimize(g_opt, losses[self.g], self.g.variables, average)
+        d_opt_op = _minimize(d_opt, losses[self.d], self.d.variables, average)
+        updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+        if average is not None:
+            updates = _average_moving(updates, average)
+        with tf.control_dependencies([g_opt_op, d_opt_op, *updates]):
             done = tf.assign_add(tf.train.get_global_step(), 1)
         if ema_decay is not None:
             with tf.control_dependencies([done]):
@@ -178,6 +184,22 @@ class DCGAN:
         images = tf.unstack(images[:row * col], num=row * col)
         rows = [tf.concat(images[col * i:col * (i + 1)], axis=1) for i in range(row)]
         return tf.image.encode_png(tf.concat(rows, axis=0))
+
+
+def _minimize(optimizer, loss, variables, average):
+    gradients = optimizer.compute_gradients(loss, variables)
+    if average is not None:
+        gradients = zip(average([gradient for gradient, _ in gradients]), variables, strict=True)
+    return optimizer.apply_gradients(gradients)
+
+
+def _average_moving(updates, average):
+    """Returns ops that give the moving averages, once updated, their means over several workers."""
+    moving = [variable for variable in tf.global_variables()
+              if variable.op.name.endswith(('/moving_mean', '/moving_variance'))]
+    with tf.control_dependencies(updates):
+        means = average([variable.read_value() for variable in moving])
+    return [variable.assign(mean).op for variable, mean in zip(moving, means, strict=True)]
 
 
 def _cross_entropy(logits, label):

@@ -162,8 +162,9 @@ def _draw_film(model_dir):
     path = _path(model_dir, 'progress', f'progress{_kind()}')
     _refuse_to_overwrite([path])
     suffix, config = path.suffix.lower(), config_of(model_dir)
-    counts = config.get('images'), config.get('batch_size')
-    epoch_steps = steps_per_epoch(*counts) if all(isinstance(count, int) and count > 0 for count in counts) else None
+    counts = config.get('images'), config.get('batch_size'), config.get('workers', 1)
+    is_known = all(isinstance(count, int) and count > 0 for count in counts)
+    epoch_steps = steps_per_epoch(counts[0], counts[1] * counts[2]) if is_known else None
     if FLAGS.film == 'grids':
         content = draw.film_of_grids(model_dir, epoch_steps, suffix)
     else:

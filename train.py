@@ -7,6 +7,8 @@
 Everything the run leaves is in --model_dir: config.json, checkpoints, TensorBoard events, log.jsonl, reals.png and, in
 samples/, an 8x8 grid before the first step and at the end of every epoch. Ctrl-C saves and stops; the same command
 goes on from there.
+
+Started on several machines, as the environment variable TF_CONFIG names them, it trains one model on all.
 """
 
 import gc
@@ -41,9 +43,19 @@ from data.source import open_source
 from data.stream import steps_per_epoch, stream
 from model import DCGAN
 from runtime.checkpoints import Checkpoints, is_milestone
+from runtime.cluster import workers
 from runtime.collapse import Collapse
 from runtime.errors import RunError
-from runtime.hooks import CheckpointHook, LogHook, ProgressHook, SampleHook, StopHook, WatchHook
+from runtime.hooks import (
+    AgreeHook,
+    CheckpointHook,
+    LogHook,
+    ProgressHook,
+    SampleHook,
+    SharedStopHook,
+    StopHook,
+    WatchHook,
+)
 from runtime.journal import Journal
 from runtime.run_directory import WILDCARDS, RunDirectory
 from runtime.session import PRECISIONS, cores, describe_device, gpu, processor, session_config
@@ -84,7 +96,8 @@ flags.DEFINE_integer('save_steps', 250, 'Save a checkpoint every so many steps, 
 flags.DEFINE_integer('log_steps', 10, 'Log losses and speed every so many steps.', lower_bound=1)
 
 # Where the images lie may change, too: what they are is told by their number and checksum.
-MAY_CHANGE = ('dataset_dir', 'epochs', 'max_steps', 'sample_steps', 'save_steps', 'log_steps', 'platform')
+MAY_DIFFER = 'dataset_dir', 'platform'  # between workers
+MAY_CHANGE = (*MAY_DIFFER, 'epochs', 'max_steps', 'sample_steps', 'save_steps', 'log_steps', 'workers')
 
 
 class Config(NamedTuple):
@@ -112,6 +125,17 @@ class Config(NamedTuple):
     xla: bool = False
 
 
+DEFAULTS = {**Config._field_defaults, 'workers': 1}  # of what older runs do not record
+
+
+class Output(NamedTuple):
+    """What a run leaves, and where."""
+
+    directory: RunDirectory
+    checkpoints: Checkpoints
+    journal: Journal
+
+
 class TrainGraph(NamedTuple):
     """What there is to run of the graph of a run.
 
@@ -121,7 +145,8 @@ class TrainGraph(NamedTuple):
       measures: {'step': steps done once it is done, 'g_loss', 'd_loss', 'spread'}, scalars to fetch with ``train_op``.
         The spread is how much the generated images of the batch differ from one another, the real ones' being 1.
       samples: a PNG of 8x8 images, always of the same latents, as a string scalar.
-      start: initialises the stream of images at the step that ``global_step`` holds.
+      start: gives all workers the first one's variables, and initialises the stream of images at the step that
+        ``global_step`` holds.
     """
 
     dcgan: DCGAN
@@ -146,40 +171,41 @@ def train(config, model_dir, cache_dir):
       DataError: the images cannot be used as asked.
       RunError: ``model_dir`` cannot, or the losses are no finite numbers any more.
     """
-    source = open_source(config.dataset_dir)
-    directory = RunDirectory(model_dir or Path('runs', re.sub(f'[{re.escape(WILDCARDS)}]', '_', source.name)))
-    with directory.locked():
-        return _train(config, source, directory, cache_dir)
+    everyone = workers()
+    with everyone.joined():
+        source = open_source(config.dataset_dir)
+        if not everyone.is_first:
+            return _train_along(config, source, cache_dir, everyone)
+        directory = RunDirectory(model_dir or Path('runs', re.sub(f'[{re.escape(WILDCARDS)}]', '_', source.name)))
+        with directory.locked():
+            return _train(config, source, directory, cache_dir, everyone)
 
 
-def _train(config, source, directory, cache_dir):
+def _train(config, source, directory, cache_dir, everyone):
+    """Trains as the only worker, or as the first of several."""
     checkpoints = Checkpoints(directory)
     first_step = checkpoints.find() or 0
     if checkpoints.latest is not None:
         # Before the minutes that packing may take.
-        directory.agree(config._asdict(), MAY_CHANGE, Config._field_defaults)
-    settings = session_config(config.precision, config.xla)
-    pack = make_pack(source, config.crop, config.image_size, cache_dir)
-    count = len(pack.images)
-    if count < config.batch_size:
-        raise DataError(f'{source.name} holds {count} images, fewer than a batch of {config.batch_size}; '
-                        f'--batch_size={count} or less would do')
-    record = _record(config, pack)
+        directory.agree(config._asdict(), MAY_CHANGE, DEFAULTS)
+    settings = everyone.adapted(session_config(config.precision, config.xla))
+    pack, record = _prepare(config, source, cache_dir, everyone)
     if checkpoints.latest is not None:
-        directory.agree(record, MAY_CHANGE, Config._field_defaults)
-        _warn_of_platform(directory.read_config()['platform'], record['platform'])
+        directory.agree(record, MAY_CHANGE, DEFAULTS)
+        _warn_of_changes({**DEFAULTS, **directory.read_config()}, record)
+    _meet(everyone, record, first_step)
 
-    epoch_steps = steps_per_epoch(count, config.batch_size)
-    last_step = min(config.epochs * epoch_steps, config.max_steps or sys.maxsize)
+    epoch_steps, last_step = _lengths(config, record)
     with tf.Graph().as_default() as tf_graph:
-        graph = build(config, pack.images)
-        print(f'images      {count:,} of {source.name}, packed in {pack.path}')
+        graph = build(config, pack.images, everyone)
+        print(f'images      {len(pack.images):,} of {source.name}, packed in {pack.path}')
         if pack.broken:
             print(f'broken      {len(pack.broken):,} more, skipped; {pack.facts_path} says which and why')
         if missing := shortfall(source.names, pack.source_shape):
             print(f'warning     {missing}')
         print(f'crop        {_describe_crop(pack)}')
-        print(f'steps       {last_step}, {epoch_steps} an epoch, {config.batch_size} images each')
+        print(f'steps       {last_step}, {epoch_steps} an epoch, {config.batch_size} images each'
+              + (f' on each of {everyone.count} workers' if everyone.count > 1 else ''))
         print(f'parameters  generator {_parameters(graph.dcgan.g):,}, discriminator {_parameters(graph.dcgan.d):,}')
         print(f'device      {describe_device()}')
         print(f'run         {directory.path}' + (f', going on from step {first_step}' if first_step else ''))
@@ -189,39 +215,97 @@ def _train(config, source, directory, cache_dir):
             return None
         directory.write_config(record)
         directory.write('reals.png', grid(pack.images[:64], 8, 8))
-        journal = Journal(directory, first_step, tf_graph)
-        number = run(config, graph, settings, directory, checkpoints, journal, last_step, epoch_steps)
+        output = Output(directory, checkpoints, Journal(directory, first_step, tf_graph))
+        number = run(config, graph, settings, everyone, last_step, epoch_steps, output)
         print(f'step {checkpoints.latest} is saved in {directory.path}')
         return number
 
 
-def build(config, images):
+def _train_along(config, source, cache_dir, everyone):
+    """Trains as a worker after the first, which alone writes, and says how it goes."""
+    settings = everyone.adapted(session_config(config.precision, config.xla))
+    pack, record = _prepare(config, source, cache_dir, everyone)
+    first_step = _meet(everyone, record, None)
+    epoch_steps, last_step = _lengths(config, record)
+    print(f'{everyone.names[everyone.index]} trains on {len(pack.images):,} images of {source.name}, packed in '
+          f'{pack.path}; {everyone.names[0]} says how it goes, and writes what the run leaves')
+    if first_step >= last_step:
+        return None
+    with tf.Graph().as_default():
+        graph = build(config, pack.images, everyone)
+        return run(config, graph, settings, everyone, last_step, epoch_steps)
+
+
+def _prepare(config, source, cache_dir, everyone):
+    """Returns the pack, and what ``config.json`` records."""
+    pack = make_pack(source, config.crop, config.image_size, cache_dir)
+    count, batch = len(pack.images), config.batch_size * everyone.count
+    if count < batch:
+        raise DataError(f'{source.name} holds {count} images, fewer than a batch of {batch}'
+                        + (f' on {everyone.count} workers' if everyone.count > 1 else '')
+                        + (f'; --batch_size={count // everyone.count} or less would do' if count >= everyone.count
+                           else '; fewer workers would do'))
+    return pack, {
+        **config._asdict(), 'images': count, 'images_crc32': pack.crc32, 'workers': everyone.count, 'platform': {
+            'python': platform.python_version(), 'tensorflow': tf.__version__, 'numpy': np.__version__, 'gpu': gpu(),
+            'processor': processor(), 'cores': cores(), 'onednn': os.environ['TF_ENABLE_ONEDNN_OPTS']}}
+
+
+def _meet(everyone, record, first_step):
+    """Returns the step that the first worker goes on from, once all are seen to be at the same run."""
+    told = everyone.exchange({**record, 'step': first_step})
+    for name, theirs in zip(everyone.names, told, strict=True):
+        differing = [key for key in record if key not in MAY_DIFFER and theirs[key] != told[0][key]]
+        if differing:
+            lines = [f'  {key}: {told[0][key]} on {everyone.names[0]}, {theirs[key]} on {name}' for key in differing]
+            raise RunError('\n'.join(['the workers were started with different settings or images:', *lines,
+                                      'start the same command on all, with the same images']))
+    return told[0]['step']
+
+
+def _lengths(config, record):
+    """Returns the steps of an epoch, and those of the whole run."""
+    epoch_steps = steps_per_epoch(record['images'], config.batch_size * record['workers'])
+    return epoch_steps, min(config.epochs * epoch_steps, config.max_steps or sys.maxsize)
+
+
+def build(config, images, everyone):
     """Builds the graph of a run in the current default graph: input, model, train op, samples.
 
     Args:
       config: a Config.
-      images: uint8 [n, image_size, image_size, 3], n at least ``batch_size``.
+      images: uint8 [n, image_size, image_size, 3], n at least ``batch_size`` on each worker.
+      everyone: the workers, ``Alone`` or a ``Cluster``.
     """
     tf.set_random_seed(config.seed)
     s_size = config.image_size // 2 ** len(config.g_depths)
-    dcgan = DCGAN(config.batch_size, s_size, config.z_dim, config.g_depths, config.d_depths, config.seed)
+    dcgan = DCGAN(config.batch_size, s_size, config.z_dim, config.g_depths, config.d_depths, config.seed,
+                  everyone.index, everyone.count)
     global_step = tf.train.get_global_step()
-    batches = tf.data.make_initializable_iterator(stream(images, config.batch_size, config.seed, global_step))
+    with tf.control_dependencies(everyone.take_from_first([global_step])):
+        batches = tf.data.make_initializable_iterator(
+            stream(images, config.batch_size, config.seed, global_step, everyone.index, everyone.count))
     reals = batches.get_next()
     losses = dcgan.loss(reals)
     train_op = dcgan.train(losses, config.learning_rate, config.beta1, config.d_learning_rate, config.ema_decay,
-                           loss_scaling=config.precision == 'float16')
+                           loss_scaling=config.precision == 'float16', average=everyone.average)
     with tf.control_dependencies([train_op]):
         step = global_step.read_value()
     # No step has a negative number, so these are not the latents of any.
     latents = tf.random.stateless_uniform([64, config.z_dim], [config.seed, -1], minval=-1.0, maxval=1.0)
-    measures = {'step': step, 'g_loss': losses[dcgan.g], 'd_loss': losses[dcgan.d],
-                'spread': _spread(dcgan.generated, reals)}
-    return TrainGraph(dcgan, train_op, measures, dcgan.sample_images(8, 8, latents), batches.initializer)
+    measured = [losses[dcgan.g], losses[dcgan.d], _spread(dcgan.generated, reals)]
+    if everyone.count > 1:
+        measured = everyone.average(measured)
+    measures = dict(zip(('g_loss', 'd_loss', 'spread'), measured, strict=True), step=step)
+    start = tf.group(batches.initializer, *everyone.take_from_first(tf.global_variables()))
+    return TrainGraph(dcgan, train_op, measures, dcgan.sample_images(8, 8, latents), start)
 
 
-def run(config, graph, settings, directory, checkpoints, journal, last_step, epoch_steps):
+def run(config, graph, settings, everyone, last_step, epoch_steps, output=None):
     """Runs the train op until ``last_step``, with all that happens beside it.
+
+    Args:
+      output: what the run leaves, an Output; None on a worker that leaves nothing.
 
     Returns:
       The number of the signal that stopped it before, None if none did.
@@ -233,29 +317,35 @@ def run(config, graph, settings, directory, checkpoints, journal, last_step, epo
         return step % config.save_steps == 0 or is_milestone(step, epoch_steps)
 
     measures = graph.measures
-    collapse = Collapse(journal.entries)
+    stop = SharedStopHook(everyone.average) if everyone.count > 1 else StopHook()
+    hooks = [tf.train.StopAtStepHook(last_step=last_step), stop]
+    if everyone.count > 1:
+        hooks.append(AgreeHook(everyone, measures['step'], is_saved))
     saver = tf.train.Saver(max_to_keep=0)  # Checkpoints knows which to keep
     # The local init op runs once global_step is restored.
     scaffold = tf.train.Scaffold(
         local_init_op=tf.group(tf.train.Scaffold.default_local_init_op(), graph.start), saver=saver)
-    with (StopHook() as stop,
-          contextlib.closing(ProgressHook(collapse, measures, last_step, config.batch_size, epoch_steps)) as progress):
-        hooks = [
-            tf.train.StopAtStepHook(last_step=last_step),
-            stop,
-            progress,
-            WatchHook(checkpoints, measures, lambda step: is_drawn(step) or is_saved(step)),
-            SampleHook(directory, journal, graph.samples, measures['step'], is_drawn),
-            LogHook(journal, collapse, measures, config.log_steps, config.batch_size, epoch_steps),
-            CheckpointHook(checkpoints, saver, measures['step'], is_saved, epoch_steps),
-        ]
-        with tf.train.MonitoredTrainingSession(
-                checkpoint_dir=str(directory.path), scaffold=scaffold, hooks=hooks, config=settings,
-                save_checkpoint_steps=None, save_checkpoint_secs=None, save_summaries_steps=None,
-                save_summaries_secs=None, log_step_count_steps=None) as session:
-            while not session.should_stop():
-                session.run(graph.train_op)
-    return stop.number if checkpoints.latest < last_step else None
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(stop)
+        if output is not None:
+            directory, checkpoints, journal = output
+            collapse = Collapse(journal.entries)
+            progress = ProgressHook(collapse, measures, last_step, config.batch_size * everyone.count, epoch_steps,
+                                    stop.ask)
+            stack.enter_context(contextlib.closing(progress))
+            hooks += [
+                progress,
+                WatchHook(checkpoints, measures, lambda step: is_drawn(step) or is_saved(step)),
+                SampleHook(directory, journal, graph.samples, measures['step'], is_drawn),
+                LogHook(journal, collapse, measures, config.log_steps, config.batch_size * everyone.count, epoch_steps),
+                CheckpointHook(checkpoints, saver, measures['step'], is_saved, epoch_steps),
+            ]
+        # Unlike MonitoredTrainingSession, this does not begin anew by itself where another worker is gone.
+        session = stack.enter_context(tf.train.SingularMonitoredSession(
+            hooks, scaffold, everyone.target, settings, output and str(output.directory.path)))
+        while not session.should_stop():
+            _, measured = session.run([graph.train_op, measures])  # all of them: where one is exchanged, all must be
+    return stop.number if measured['step'] < last_step else None
 
 
 def main(argv):
@@ -282,15 +372,14 @@ def config_of(values):
     return Config(**config)
 
 
-def _record(config, pack):
-    return {**config._asdict(), 'images': len(pack.images), 'images_crc32': pack.crc32, 'platform': {
-        'python': platform.python_version(), 'tensorflow': tf.__version__, 'numpy': np.__version__,
-        'gpu': gpu(), 'processor': processor(), 'cores': cores(), 'onednn': os.environ['TF_ENABLE_ONEDNN_OPTS']}}
-
-
-def _warn_of_platform(before, now):
-    if {**now, **before} != now:  # older runs do not say all of it
-        print(f'warning     last run on {before}, now on {now}: it goes on, but may round otherwise from here')
+def _warn_of_changes(before, now):
+    then, here = before['platform'], now['platform']
+    if {**here, **then} != here:  # older runs do not say all of it
+        print(f'warning     last run on {then}, now on {here}: it goes on, but may round otherwise from here')
+    if before['workers'] != now['workers']:
+        print(f'warning     last run with {before["workers"]} workers, now with {now["workers"]}: it goes on from the '
+              'same step with batches of another size, and so with another order of the images and other latents; '
+              'epochs, and which checkpoints are kept for good, are counted as if it had been so from the start')
 
 
 def _spread(generated, reals):

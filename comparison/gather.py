@@ -29,7 +29,8 @@ def gather(run):
     missing = [name for name in NEEDED if name not in config]
     if missing:
         raise RunError(f'{run / "config.json"} is damaged: it says nothing of {", ".join(missing)}; restore it')
-    epoch_steps = steps_per_epoch(config['images'], config['batch_size'])
+    batch = config['batch_size'] * config.get('workers', 1)  # older runs do not say; they had one
+    epoch_steps = steps_per_epoch(config['images'], batch)
     latest = step_of(find(run, 'latest')[0])
     milestones, grids = milestones_of(Checkpoints(directory), epoch_steps, latest), {}
     for milestone in milestones:
@@ -38,7 +39,7 @@ def gather(run):
                 grids[milestone.name] = _drawn(read(milestone.checkpoint))
             except RunError as error:
                 print(f'warning     {error}; the report goes without it')
-    return Contents(run, config, read_log(run / 'log.jsonl'), epoch_steps, milestones, grids, {}, {}, [])
+    return Contents(run, config, read_log(run / 'log.jsonl'), batch, epoch_steps, milestones, grids, {}, {}, [])
 
 
 def _drawn(trained):

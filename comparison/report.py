@@ -22,6 +22,7 @@ class Contents(NamedTuple):
       run: the run directory, a Path.
       config: its config.json.
       entries: the lines of its log.
+      batch: images of a step, on all workers.
       steps_per_epoch: steps of an epoch.
       milestones: Milestones.
       grids: {name of a milestone: PNG of its faces}, of those that could be drawn.
@@ -33,6 +34,7 @@ class Contents(NamedTuple):
     run: Path
     config: dict
     entries: list
+    batch: int
     steps_per_epoch: int
     milestones: list
     grids: dict
@@ -72,7 +74,7 @@ def _run(contents):
     config = contents.config
     last = [milestone for milestone in contents.milestones if milestone.name in contents.grids][-1]
     data = Path(config['dataset_dir']).name if config['dataset_dir'] else 'the embedded faces'
-    batch, epoch_steps = config['batch_size'], contents.steps_per_epoch
+    batch, epoch_steps = contents.batch, contents.steps_per_epoch
     return {
         'name': contents.run.resolve().name, 'tensorflow': config['platform']['tensorflow'],
         'log_steps': config['log_steps'],
@@ -124,7 +126,7 @@ def _ours(contents):
     d_rate = rate if config.get('d_learning_rate') is None else config['d_learning_rate']  # older runs have one
     of = results[0].protocol
     return [Published(
-        'This run', f'{of["data"]}, crop {of["crop"]}, batch {config["batch_size"]}, generator at {rate}, '
+        'This run', f'{of["data"]}, crop {of["crop"]}, batch {contents.batch}, generator at {rate}, '
                     f'discriminator at {d_rate}, {measured[-1].step:,} updates',
         f'as above, {measured[-1].title}',
         [f'{result.metric} {result.part}: {number(result, result.value)}' for result in results])]
@@ -178,7 +180,7 @@ def _machine(contents):
     if contents.entries:
         rates = [entry['images_per_second'] for entry in contents.entries]
         steps = [0, *(entry['step'] for entry in contents.entries)]
-        seconds = sum((after - before) * contents.config['batch_size'] / rate
+        seconds = sum((after - before) * contents.batch / rate
                       for before, after, rate in zip(steps, steps[1:], rates, strict=False))
         rows += [('images a second', f'{statistics.median(rates):.1f}, the median of what was logged '
                                      f'[{min(rates):.1f}..{max(rates):.1f}]'),

@@ -32,20 +32,22 @@ def _permutation(seed, epoch, count):
     return np.random.RandomState([seed, epoch]).permutation(count).astype(np.int64, copy=False)
 
 
-def stream(images, batch_size, seed, first_step):
+def stream(images, batch_size, seed, first_step, worker=0, workers=1):
     """Returns an endless ``tf.data.Dataset`` of the batches of ``first_step`` and all after it.
 
     Args:
-      images: uint8 [n, size, size, 3], n at least ``batch_size``, such as a pack's.
+      images: uint8 [n, size, size, 3], n at least ``batch_size * workers``, such as a pack's.
       batch_size: images a batch.
       seed: see ``batch_indices``.
       first_step: int64 scalar, a number or a tensor, read when an iterator is initialised.
+      worker, workers: of a step's ``batch_size * workers`` images, this dataset has the slice of that worker.
 
     Returns:
       A dataset of float32 [batch_size, size, size, 3] in [-1, 1].
     """
     def take(step):
-        return images[batch_indices(step, len(images), batch_size, seed)]
+        indices = batch_indices(step, len(images), batch_size * workers, seed)
+        return images[indices[worker * batch_size:(worker + 1) * batch_size]]
 
     @tf.autograph.experimental.do_not_convert  # there is nothing to convert, and it warns on Python 3.13
     def to_float(step):
@@ -53,5 +55,8 @@ def stream(images, batch_size, seed, first_step):
         batch.set_shape([batch_size, *images.shape[1:]])
         return tf.cast(batch, tf.float32) / 127.5 - 1.0
 
+    # A thread would tune it, for which a tf.train.Server waits up to a minute, answering nobody, as a session closes.
+    options = tf.data.Options()
+    options.autotune.enabled = False
     steps = tf.data.Dataset.range(first_step, tf.int64.max)
-    return steps.map(to_float, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    return steps.map(to_float).prefetch(2).with_options(options)

@@ -23,7 +23,7 @@ class StopHook(tf.train.SessionRunHook):
     saving, ends the run at once.
 
     Attributes:
-      number: of the signal that came, None if none did.
+      number: of the signal that came, or as which ``ask`` was called; None if neither was.
     """
 
     def __enter__(self):
@@ -39,10 +39,75 @@ class StopHook(tf.train.SessionRunHook):
         if self.number is not None:
             run_context.request_stop()
 
-    def _stop(self, number, frame):
+    def ask(self, number):
+        """Ends the run as if that signal had come."""
         self.number = number
+
+    def _stop(self, number, frame):
+        self.ask(number)
         for either in SIGNALS:
             signal.signal(either, abandon)
+
+
+class SharedStopHook(StopHook):
+    """A StopHook that ends the runs of all workers after the same step: what came to one is exchanged with the next."""
+
+    NUMBERS = *SIGNALS, signal.SIGPIPE
+
+    def __init__(self, average):
+        """Takes a function that returns the means of a list of tensors over all workers."""
+        asked = tf.get_variable('asked_to_stop', len(self.NUMBERS), initializer=tf.zeros_initializer(),
+                                trainable=False, collections=[tf.GraphKeys.LOCAL_VARIABLES])
+        self._tell = {number: asked.assign(tf.one_hot(place, len(self.NUMBERS))).op
+                      for place, number in enumerate(self.NUMBERS)}
+        self._asked, = average([asked.read_value()])
+
+    def before_run(self, run_context):
+        if self.number is not None:
+            run_context.session.run(self._tell[self.number])
+        return tf.train.SessionRunArgs(self._asked)
+
+    def after_run(self, run_context, run_values):
+        if run_values.results.any():
+            self.number = self.NUMBERS[run_values.results.argmax()]
+            run_context.request_stop()
+
+
+class AgreeHook(tf.train.SessionRunHook):
+    """Ends the run where the workers do not hold the same variables, bit for bit: at its start, and when one saves."""
+
+    def __init__(self, cluster, step, is_due):
+        """Takes the Cluster, the tensor of the step, and which are saved."""
+        self._cluster = cluster
+        self._step = step
+        self._is_due = is_due
+
+    def begin(self):
+        self._variables = tf.global_variables()
+        marks = [tf.fingerprint(tf.reshape(variable, [1, -1])) for variable in self._variables]
+        self._marks = self._cluster.gather(tf.cast(tf.reshape(tf.concat(marks, 0), [-1]), tf.int32))
+
+    def after_create_session(self, session, coord):
+        self._compare(session, session.run(tf.train.get_global_step()))
+
+    def before_run(self, run_context):
+        return tf.train.SessionRunArgs(self._step)
+
+    def after_run(self, run_context, run_values):
+        if self._is_due(run_values.results) or run_context.stop_requested:
+            self._compare(run_context.session, run_values.results)
+
+    def _compare(self, session, step):
+        marks = session.run(self._marks).reshape(self._cluster.count, len(self._variables), -1)
+        for name, theirs in zip(self._cluster.names, marks, strict=True):
+            differing = (theirs != marks[0]).any(-1)
+            if differing.any():
+                first = self._variables[differing.argmax()].op.name
+                raise RunError(
+                    f'at step {step}, {name} holds other weights than {self._cluster.names[0]}: {differing.sum()} of '
+                    f'{len(differing)} variables differ, {first} first; nothing of that is saved. Processors that '
+                    'round otherwise would do that, or damaged memory. The same command on all goes on from the last '
+                    'checkpoint')
 
 
 class WatchHook(tf.train.SessionRunHook):
@@ -146,8 +211,12 @@ class LogHook(tf.train.SessionRunHook):
 class ProgressHook(tf.train.SessionRunHook):
     """A progress bar: step, epoch, both losses, images a second, time left, and whether the run has collapsed."""
 
-    def __init__(self, collapse, measures, last_step, batch_size, steps_per_epoch):
-        """Takes a Collapse, the tensors {'step', 'g_loss', 'd_loss'}, and the lengths of the run, a step, an epoch."""
+    def __init__(self, collapse, measures, last_step, batch_size, steps_per_epoch, ask_to_stop):
+        """Takes a Collapse, the tensors {'step', 'g_loss', 'd_loss'}, and the lengths of the run, a step, an epoch.
+
+        ``ask_to_stop`` is called with SIGPIPE where nobody reads the bar any more.
+        """
+        self._ask_to_stop = ask_to_stop
         self._collapse = collapse
         self._measures = measures
         self._last_step = last_step
@@ -170,7 +239,7 @@ class ProgressHook(tf.train.SessionRunHook):
             self._describe(measured['step'], f' g_loss {measured["g_loss"]:.3f} d_loss {measured["d_loss"]:.3f}')
             self._bar.update(self._batch_size)
         except OSError:  # whoever read it is gone, as a "| tee" is by the Ctrl-C that the run gets, too
-            run_context.request_stop()
+            self._ask_to_stop(signal.SIGPIPE)
 
     def close(self):
         """Leaves the bar as it stands, if there is one yet, so that what is printed next has its own line."""

@@ -1,0 +1,36 @@
+"""Several workers on this machine, by the real command."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+
+from tests.runs import command
+
+
+def free_addresses(count):
+    """Returns addresses at which nothing listens at present."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(('127.0.0.1', 0))
+        return [f'127.0.0.1:{one.getsockname()[1]}' for one in sockets]
+
+
+def tf_config(addresses, index):
+    return json.dumps({'cluster': {'worker': addresses}, 'task': {'type': 'worker', 'index': index}})
+
+
+def start(flags_of_each, **common):
+    """Starts the command on a worker for each list of flags; returns the processes."""
+    addresses = free_addresses(len(flags_of_each))
+    return [subprocess.Popen(command(*flags, **common), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             env={**os.environ, 'TF_CONFIG': tf_config(addresses, index)})
+            for index, flags in enumerate(flags_of_each)]
+
+
+def end(processes):
+    """Returns of each process its status and what it said."""
+    said = [process.communicate(timeout=120)[0] for process in processes]
+    return list(zip([process.returncode for process in processes], said, strict=True))
