@@ -113,7 +113,7 @@ class Cluster:
             with contextlib.suppress(*NO_EXCHANGE):  # another is gone only because it, too, is done
                 self.exchange(None)
         except NO_EXCHANGE as error:
-            if self._found.wait(2 * ANSWER + 2 * PAUSE):
+            if self._found.wait(3 * ANSWER):
                 threading.Event().wait()  # for the watch, which says who is gone and ends this process
             raise RunError('the workers could not exchange what they must, though all of them answer '
                            f'({type(error).__name__}); the same command on all goes on from the last checkpoint'
@@ -139,12 +139,14 @@ class Cluster:
         Args:
           message: what JSON can hold, in no more than ``MESSAGE`` bytes.
         """
-        with ThreadPoolExecutor(1) as pool:
-            told = pool.submit(self._exchange, message)
-            try:
-                return told.result()  # the others may take minutes, in which Python hears of a signal here alone
-            except SystemExit as leaving:
-                _end(leaving.code)
+        pool = ThreadPoolExecutor(1)
+        try:
+            # The others may take minutes. Python hears of a signal here, and would not in TensorFlow.
+            return pool.submit(self._exchange, message).result()
+        except SystemExit as leaving:
+            _end(leaving.code)
+        finally:
+            pool.shutdown()
 
     def _exchange(self, message):
         content = json.dumps(message).encode()

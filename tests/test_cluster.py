@@ -87,18 +87,20 @@ def test_a_worker_that_does_not_come(monkeypatch):
 
 @pytest.fixture(scope='module')
 def undisturbed(faces, tmp_path_factory):
-    """A folder with the run of two workers, ``run``, and the cache of both."""
-    folder = tmp_path_factory.mktemp('two')
-    flags = [[f'--model_dir={folder / "run"}'], [f'--model_dir={folder / "nothing"}']]
-    (first, said_by_first), (second, said_by_second) = end(start(
-        flags, dataset_dir=faces, cache_dir=folder / 'cache', epochs=20, save_steps=1, log_steps=1))
-    assert (first, second) == (0, 0), said_by_first + said_by_second
-    assert re.search(r'^steps +20, 1 an epoch, 4 images each on each of 2 workers$', said_by_first, re.MULTILINE)
-    assert re.search(r'^worker 1 .* trains on 14 images of faces', said_by_second, re.MULTILINE)
-    assert 'g_loss' in said_by_first
-    assert 'g_loss' not in said_by_second
+    """A folder with the run of three workers, ``run``, and the cache of all."""
+    folder = tmp_path_factory.mktemp('three')
+    flags = [[f'--model_dir={folder / "run"}'], *[[f'--model_dir={folder / "nothing"}']] * 2]
+    first, *others = end(start(flags, dataset_dir=faces, cache_dir=folder / 'cache', epochs=20, save_steps=1,
+                               log_steps=1))
+    assert first[0] == 0, first[1]
+    assert re.search(r'^steps +20, 1 an epoch, 4 images each on each of 3 workers$', first[1], re.MULTILINE)
+    assert 'g_loss' in first[1]
+    for number, (status, said) in enumerate(others, start=1):
+        assert status == 0, said
+        assert re.search(rf'^worker {number} .* trains on 14 images of faces', said, re.MULTILINE)
+        assert 'g_loss' not in said
     assert not (folder / 'nothing').exists()
-    assert json.loads((folder / 'run' / 'config.json').read_bytes())['workers'] == 2
+    assert json.loads((folder / 'run' / 'config.json').read_bytes())['workers'] == 3
     return folder
 
 
@@ -106,22 +108,24 @@ def test_gradients_and_moving_averages_are_means_over_slices(undisturbed):
     """After one step, Adam's first moment is (1 - beta1) times the gradient."""
     before, after = (variables(undisturbed / 'run', step) for step in (0, 1))
     (pack,) = (undisturbed / 'cache').glob('*.npy')
-    images = np.load(pack)[batch_indices(0, 14, 8, 0)].astype(np.float32) / 127.5 - 1
-    gradients, moving = zip(*(gradients_of(before, images[4 * worker:4 * worker + 4], worker) for worker in (0, 1)),
+    images = np.load(pack)[batch_indices(0, 14, 12, 0)].astype(np.float32) / 127.5 - 1
+    gradients, moving = zip(*(computed_alone(before, images[4 * worker:4 * worker + 4], worker) for worker in range(3)),
                             strict=True)
     assert gradients[0].keys() == {name.removesuffix('/Adam') for name in after if name.endswith('/Adam')}
     for name in gradients[0]:
-        mean = (gradients[0][name] + gradients[1][name]) / 2
-        np.testing.assert_allclose(after[f'{name}/Adam'], 0.5 * mean, rtol=1e-4, atol=1e-6, err_msg=name)
-        assert not np.allclose(gradients[0][name], gradients[1][name], rtol=1e-3, atol=1e-5) or 'bias' in name
+        each = [gradient[name] for gradient in gradients]
+        np.testing.assert_allclose(after[f'{name}/Adam'], 0.5 * np.mean(each, axis=0), rtol=1e-4, atol=1e-6,
+                                   err_msg=name)
+        assert not np.allclose(each[0], each[2], rtol=1e-3, atol=1e-5) or 'bias' in name
     for name in moving[0]:
-        np.testing.assert_allclose(after[name], (moving[0][name] + moving[1][name]) / 2, rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(after[name], np.mean([averages[name] for averages in moving], axis=0), rtol=1e-5,
+                                   err_msg=name)
 
 
-def gradients_of(values, images, worker):
+def computed_alone(values, images, worker):
     """Returns what a worker alone computes in its first step: gradients, and moving averages after it, by name."""
     with tf.Graph().as_default(), tf.Session() as session:
-        dcgan = DCGAN(4, 4, SMALL['z_dim'], SMALL['g_depths'], SMALL['d_depths'], seed=0, worker=worker, workers=2)
+        dcgan = DCGAN(4, 4, SMALL['z_dim'], SMALL['g_depths'], SMALL['d_depths'], seed=0, worker=worker, workers=3)
         losses = dcgan.loss(tf.constant(images))
         names = {variable.op.name: variable for variable in tf.global_variables()}
         gradients = {variable.op.name: gradient for network in (dcgan.g, dcgan.d) for variable, gradient in
@@ -178,6 +182,33 @@ def wait_for_step(step, folder, processes):
         assert all(process.poll() is None for process in processes)
 
 
+LATE = """
+    import threading
+    import runtime.cluster
+
+    with runtime.cluster.workers().joined():
+        threading.Event().wait()
+"""
+
+
+def test_a_signal_while_others_are_waited_for(faces, tmp_path):
+    """One that is still packing, as it were."""
+    addresses = free_addresses(2)
+    program = command(dataset_dir=faces, cache_dir=tmp_path / 'cache', model_dir=tmp_path / 'run')
+    first, late = (subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=program[1].parent,
+        env={**os.environ, 'TF_CONFIG': tf_config(addresses, index)})
+        for index, words in enumerate([program, [sys.executable, '-c', textwrap.dedent(LATE)]]))
+    while not list(tmp_path.glob('cache/*.json')):
+        assert first.poll() is late.poll() is None
+    first.send_signal(signal.SIGTERM)
+    said = first.communicate(timeout=60)[0]
+    late.kill()
+    late.communicate()
+    assert first.returncode == 143, said
+    assert 'stopped; nothing was to be saved' in said
+
+
 def test_workers_with_other_flags(faces, tmp_path):
     for status, said in end(start([[f'--model_dir={tmp_path / "run"}'], ['--seed=1', '--learning_rate=0.1']],
                                   dataset_dir=faces, cache_dir=tmp_path)):
@@ -232,6 +263,6 @@ def test_a_run_goes_on_with_other_workers(undisturbed, tmp_path, faces, fit, cap
     shutil.copytree(undisturbed / 'run', tmp_path / 'run')
     fit('run', config(faces, epochs=10, save_steps=1))
     said = capsys.readouterr().out
-    assert 'last run with 2 workers, now with 1: it goes on from the same step with batches of another size' in said
+    assert 'last run with 3 workers, now with 1: it goes on from the same step with batches of another size' in said
     assert 'going on from step 20' in said
     assert log(tmp_path / 'run')[-1]['step'] == 30
