@@ -86,7 +86,8 @@ def main():
     for kill in range(1, options.kills + 1):
         moment, is_aimed = chance.uniform(0.0, options.longest), kill % 2 == 0
         number, by = chance.randrange(options.workers), chance.choice(ways)
-        took = disturb(begin(folder / 'killed', flags, options.workers), folder / 'killed', moment, is_aimed, number, by)
+        processes = begin(folder / 'killed', flags, options.workers)
+        took = disturb(processes, folder / 'killed', moment, is_aimed, number, by)
         if took is None:
             raise SystemExit(f'the run was done before kill {kill}; more --steps would do')
         print(f'kill {kill} after {moment:.2f} s{", in a write" if is_aimed else ""}: '
