@@ -253,11 +253,13 @@ def _prepare(config, source, cache_dir, everyone):
 
 def _meet(everyone, record, first_step):
     """Returns the step that the first worker goes on from, once all are seen to be at the same run."""
-    told = everyone.exchange({**record, 'step': first_step})
+    compared = {key: value for key, value in record.items() if key not in MAY_DIFFER}
+    told = everyone.exchange({**compared, 'step': first_step})
     for name, theirs in zip(everyone.names, told, strict=True):
-        differing = [key for key in record if key not in MAY_DIFFER and theirs[key] != told[0][key]]
+        differing = [key for key in compared if theirs.get(key) != told[0].get(key)]
         if differing:
-            lines = [f'  {key}: {told[0][key]} on {everyone.names[0]}, {theirs[key]} on {name}' for key in differing]
+            lines = [f'  {key}: {told[0].get(key)} on {everyone.names[0]}, {theirs.get(key)} on {name}'
+                     for key in differing]
             raise RunError('\n'.join(['the workers were started with different settings or images:', *lines,
                                       'start the same command on all, with the same images']))
     return told[0]['step']

@@ -3,6 +3,9 @@
 Every worker holds the whole model and takes its slice of each batch. Where they exchange something, TensorFlow's
 collective ops do it, each worker running the same ops in its own session. Such an op waits for all workers without
 end, so every worker also asks every other, all the time, whether it is there, and ends when one is not.
+
+What is asked for is a variable in the other's server: whom it waits for, and nothing once all have come. So nobody
+takes for one that came now a process of a former start, or one of other workers.
 """
 
 import contextlib
@@ -21,8 +24,9 @@ from runtime.errors import RunError, reason_of
 from runtime.tf_config import place_of
 
 COMING = 45.0  # seconds for all to come
-ANSWER = 15.0  # seconds for an answer; who does not answer is asked a second time
+ANSWER = 10.0  # seconds for an answer; who does not answer is asked a second time
 PAUSE = 2.0  # seconds from an answer to the next question
+FINDING = 2 * ANSWER + 2 * PAUSE  # seconds until one that is gone is found, at the most
 LEAVING = 3 * PAUSE  # seconds for the others to find out for themselves who is gone, before this one is, too
 MESSAGE = 1 << 14  # bytes that a worker can tell the others at once
 LARGE = 1 << 18  # numbers of a tensor that is exchanged by itself; smaller ones go together
@@ -102,22 +106,26 @@ class Cluster:
             raise RunError(f'the address of this worker, {self.names[self.index]}, cannot be listened at: '
                            f'{reason_of(error)}; is another process using the port?') from error
         self.target = server.target
+        self._say_whom_it_waits_for(self._addresses)
         questions = [_Question(index, address) for index, address in enumerate(self._addresses) if index != self.index]
-        self._await(questions)
+        _interruptibly(self._await, questions)
         watches = [threading.Thread(target=self._watch, args=[question], daemon=True) for question in questions]
         for watch in watches:
             watch.start()
         try:
             self.exchange(None)  # nobody goes before all have come
+            self._say_whom_it_waits_for([])
             yield
             with contextlib.suppress(*NO_EXCHANGE):  # another is gone only because it, too, is done
                 self.exchange(None)
         except NO_EXCHANGE as error:
-            if self._found.wait(3 * ANSWER):
+            if self._found.wait(FINDING + PAUSE):
                 threading.Event().wait()  # for the watch, which says who is gone and ends this process
-            raise RunError('the workers could not exchange what they must, though all of them answer '
-                           f'({type(error).__name__}); the same command on all goes on from the last checkpoint'
-                           ) from error
+            raise RunError('the workers could not exchange what they must, though all of them answer: '
+                           f'{type(error).__name__}, {reason_of(error)}; the same command on all goes on from the last '
+                           'checkpoint') from error
+        except SystemExit as leaving:
+            _end(leaving.code)
         finally:
             self._left.set()
             for watch in watches:  # Python must not end while one of its threads is in TensorFlow
@@ -139,14 +147,7 @@ class Cluster:
         Args:
           message: what JSON can hold, in no more than ``MESSAGE`` bytes.
         """
-        pool = ThreadPoolExecutor(1)
-        try:
-            # The others may take minutes. Python hears of a signal here, and would not in TensorFlow.
-            return pool.submit(self._exchange, message).result()
-        except SystemExit as leaving:
-            _end(leaving.code)
-        finally:
-            pool.shutdown()
+        return _interruptibly(self._exchange, message)
 
     def _exchange(self, message):
         content = json.dumps(message).encode()
@@ -181,9 +182,10 @@ class Cluster:
 
     def _take_from_first(self, variable):
         common = {'group_size': self.count, 'group_key': 1, 'instance_key': self._key(), 'shape': variable.shape}
+        value = variable.read_value()  # here, as where it is read it is placed
         with tf.device('CPU:0'):
             if self.is_first:
-                return tf.raw_ops.CollectiveBcastSend(input=variable.read_value(), **common).op
+                return tf.raw_ops.CollectiveBcastSend(input=value, **common).op
             received = tf.raw_ops.CollectiveBcastRecv(T=variable.dtype.base_dtype, **common)
         return variable.assign(received).op
 
@@ -196,20 +198,42 @@ class Cluster:
         self._keys += 1
         return self._keys
 
+    def _say_whom_it_waits_for(self, addresses):
+        with tf.Graph().as_default():
+            said = _state(self.index).assign(json.dumps(addresses))
+            with tf.Session(self.target, config=self._settings) as session:
+                session.run(said.op)
+
     def _await(self, questions):
-        """Waits until all answer."""
+        """Waits until all wait for all."""
         end = time.monotonic() + COMING
-        missing = questions
-        while missing := [question for question in missing if not question.is_answered(PAUSE)]:
-            if time.monotonic() > end:
-                names = ', '.join(self.names[question.index] for question in missing)
-                raise RunError(f'{self.names[self.index]} waited for {names} in vain, {COMING:.0f} seconds; start the '
-                               'same command on all within that time, and see that they reach one another')
-            time.sleep(0.2)
+        wanted = json.dumps(self._addresses).encode()
+        with ThreadPoolExecutor(len(questions)) as pool:
+            while True:
+                answers = list(pool.map(lambda question: question.answer(PAUSE), questions))
+                missing = [(question, answer) for question, answer in zip(questions, answers, strict=True)
+                           if answer != wanted]
+                if not missing:
+                    return
+                if time.monotonic() > end:
+                    raise RunError(self._in_vain(missing))
+                for question, _ in missing:
+                    question.begin()  # another process may come in its place
+                time.sleep(0.2)
+
+    def _in_vain(self, missing):
+        names = ', '.join(self.names[question.index] for question, _ in missing)
+        others = [f'; {self.names[question.index]} ' + (
+            'has not ended a former run yet' if json.loads(answer) == [] else
+            f'answers, but is one of other workers: {", ".join(json.loads(answer))}')
+            for question, answer in missing if answer is not None]
+        return (f'{self.names[self.index]} waited for {names} in vain, {COMING:.0f} seconds{"".join(others)}; start '
+                'the same command on all within that time, and see that they reach one another, and that each has an '
+                'index of its own')
 
     def _watch(self, question):
         """Asks another worker until it does not answer, and then ends this process."""
-        while question.is_answered(ANSWER) or question.is_answered(ANSWER):
+        while question.answer(ANSWER) is not None or question.answer(ANSWER) is not None:
             if self._left.wait(PAUSE):
                 return
         if self._left.wait(PAUSE):  # it was done, and so was this one
@@ -225,25 +249,47 @@ class Cluster:
 
 
 class _Question:
-    """Whether another worker is there: it is asked for a number.
+    """What another worker's server says whom it waits for.
 
-    That is done in one session with it, so that another process that came in its place does not answer for it.
+    It is asked in one session until ``begin``, so that another process that came in its place does not answer for it.
     """
 
     def __init__(self, index, address):
         self.index = index
-        with tf.Graph().as_default() as graph, tf.device(f'/job:worker/task:{index}/device:CPU:0'):
-            self._number = tf.constant(0)
-        config = tf.ConfigProto(operation_timeout_in_ms=int(1000 * PAUSE),  # to begin the session, at the first number
-                                device_filters=[f'/job:worker/task:{index}'])
-        self._session = tf.Session(f'grpc://{address}', graph, config)
+        self._address = address
+        with tf.Graph().as_default() as self._graph:
+            self._state = _state(index).read_value()
+        self.begin()
 
-    def is_answered(self, seconds):
+    def begin(self):
+        """Begins another session."""
+        config = tf.ConfigProto(operation_timeout_in_ms=int(1000 * PAUSE),  # of its beginning, at the first question
+                                device_filters=[f'/job:worker/task:{self.index}'])
+        self._session = tf.Session(f'grpc://{self._address}', self._graph, config)
+
+    def answer(self, seconds):
+        """Returns a list of addresses, as JSON in bytes; None where none came within so many seconds."""
         try:
-            self._session.run(self._number, options=tf.RunOptions(timeout_in_ms=int(1000 * seconds)))
+            return self._session.run(self._state, options=tf.RunOptions(timeout_in_ms=int(1000 * seconds)))
         except tf.errors.OpError:
-            return False
-        return True
+            return None
+
+
+def _state(index):
+    """Returns the variable, in the current graph, in which the server of a worker has whom that waits for."""
+    with tf.device(f'/job:worker/task:{index}/device:CPU:0'):
+        return tf.get_variable('waits_for', initializer='', trainable=False)
+
+
+def _interruptibly(function, argument):
+    """Calls what waits for others in a thread, as Python hears of a signal here, and would not in TensorFlow."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        return pool.submit(function, argument).result()
+    except SystemExit as leaving:
+        _end(leaving.code)
+    finally:
+        pool.shutdown()
 
 
 def _end(status):

@@ -69,7 +69,7 @@ class SharedStopHook(StopHook):
 
     def after_run(self, run_context, run_values):
         if run_values.results.any():
-            self.number = self.NUMBERS[run_values.results.argmax()]
+            self._stop(self.NUMBERS[run_values.results.argmax()], None)
             run_context.request_stop()
 
 

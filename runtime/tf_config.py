@@ -5,12 +5,14 @@ It is JSON, as TensorFlow's guide to distributed training describes it: ``{"clus
 """
 
 import json
+import re
 from typing import NamedTuple
 
 from runtime.errors import RunError
 
 EXAMPLE = '{"cluster": {"worker": ["localhost:2222", "localhost:2223"]}, "task": {"type": "worker", "index": 0}}'
 JOBS = 'chief', 'worker'  # in the order in which their tasks are counted
+ADDRESS = re.compile(r'(?:[\w.-]+|\[[\da-fA-F:.]+\]):(\d{1,5})', re.ASCII)
 
 
 class Place(NamedTuple):
@@ -37,7 +39,7 @@ def place_of(content):
         return None
     try:
         config = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _mistake(f'is not JSON: {error}') from error
     cluster, task = (_object(config, name) for name in ('cluster', 'task'))
     found = {job: _addresses(job, addresses) for job, addresses in cluster.items() if addresses}
@@ -51,6 +53,8 @@ def place_of(content):
     if twice := [address for address in addresses if addresses.count(address) > 1]:
         raise _mistake(f'names {twice[0]} more than once; each worker has an address of its own')
     here = task.get('type'), _index(task)
+    if here[0] == 'evaluator':
+        raise _mistake('says that this is an evaluator, and all train here; evaluate.py measures a run')
     if here not in tasks:
         known = ', '.join(f'{job} {index}' for job, index in tasks) or 'none'
         raise _mistake(f'says that this is {here[0]} {here[1]}, of which its cluster has no address; it has: {known}')
@@ -75,15 +79,15 @@ def _addresses(job, addresses):
 
 
 def _is_address(address):
-    host, _, port = address.rpartition(':')
-    return bool(host) and port.isdecimal() and 0 < int(port) < 1 << 16
+    match = ADDRESS.fullmatch(address)
+    return match is not None and 0 < int(match[1]) < 1 << 16
 
 
 def _index(task):
     index = task.get('index')
-    if isinstance(index, str) and index.isdecimal():
+    if isinstance(index, str) and re.fullmatch(r'\d{1,9}', index, re.ASCII):
         return int(index)
-    return index
+    return index if type(index) is int else json.dumps(index)
 
 
 def _mistake(what):

@@ -54,7 +54,11 @@ def test_places_are_counted_from_the_chief_on():
     (content({'worker': [A, B, A]}), 'names a:1 more than once'),
     (content({'worker': A}), 'gives worker "a:1"; a list'),
     (content({'worker': [A, 'b']}), r'gives worker \["a:1", "b"\]; a list'),
-    (content({'worker': [A, 'b:66000']}), 'gives worker'),
+    *((content({'worker': [A, address]}), 'gives worker')
+      for address in ('b:66000', 'b:0', ':1', 'http://b:2', 'b 2:1', 'b:1,c:1', '::1:2222')),
+    (content({'worker': [A, B]}, index=-1), 'this is worker -1, '),
+    (content({'worker': [A, B]}, index=True), 'this is worker true, '),
+    (content({'worker': [A, B], 'evaluator': [C]}, 'evaluator'), 'this is an evaluator, and all train here'),
 ])
 def test_what_tf_config_cannot_be(value, sentence):
     with pytest.raises(RunError, match=f'^TF_CONFIG (says that )?{sentence}.*What is expected is like'):
@@ -83,6 +87,32 @@ def test_a_worker_that_does_not_come(monkeypatch):
     with (pytest.raises(RunError, match=f'worker 0 .{here}. waited for worker 1 .{other}. in vain'),
           cluster.Cluster(place_of(tf_config([here, other], 0))).joined()):
         pass
+
+
+def test_a_server_of_other_workers(monkeypatch):
+    """One port of two was changed for another run, and the first run is still there."""
+    monkeypatch.setattr(cluster, 'COMING', 4.0)
+    first, shared, second = free_addresses(3)
+    other = subprocess.Popen([sys.executable, '-c', textwrap.dedent(LATE)], cwd=command()[1].parent, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             env={**os.environ, 'TF_CONFIG': tf_config([first, shared], 1)})
+    host, port = shared.split(':')
+    while socket.socket().connect_ex((host, int(port))):
+        assert other.poll() is None
+    with (pytest.raises(RunError, match=f'waited for worker 1 .{shared}. in vain, 4 seconds; worker 1 .* answers, but '
+                                        f'is one of other workers: {first}, {shared}; start'),
+          cluster.Cluster(place_of(tf_config([second, shared], 0))).joined()):
+        pass
+    other.kill()
+    other.communicate()
+
+
+def test_variables_are_not_placed_by_how_they_are_taken_from_the_first():
+    """On a GPU, the weights of the first worker would lie on its processor."""
+    for index in range(2):
+        with tf.Graph().as_default() as graph:
+            cluster.Cluster(Place(['a', 'b'], [A, B], index)).take_from_first([tf.get_variable('weights', [3])])
+            assert not [op.name for op in graph.get_operations() if op.device and op.type in ('VarHandleOp', 'ReadVariableOp')]
 
 
 @pytest.fixture(scope='module')
@@ -189,6 +219,20 @@ LATE = """
     with runtime.cluster.workers().joined():
         threading.Event().wait()
 """
+
+
+def test_a_signal_before_the_others_have_come(faces, tmp_path):
+    addresses = free_addresses(2)
+    process = subprocess.Popen(
+        command(dataset_dir=faces, cache_dir=tmp_path, model_dir=tmp_path / 'run'), stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, env={**os.environ, 'TF_CONFIG': tf_config(addresses, 0)})
+    host, port = addresses[0].split(':')
+    while socket.socket().connect_ex((host, int(port))):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=30)[0]
+    assert process.returncode == 0, said
+    assert said.endswith('stopped; nothing was to be saved, and the same command goes on from here\n')
 
 
 def test_a_signal_while_others_are_waited_for(faces, tmp_path):
