@@ -112,7 +112,8 @@ def test_variables_are_not_placed_by_how_they_are_taken_from_the_first():
     for index in range(2):
         with tf.Graph().as_default() as graph:
             cluster.Cluster(Place(['a', 'b'], [A, B], index)).take_from_first([tf.get_variable('weights', [3])])
-            assert not [op.name for op in graph.get_operations() if op.device and op.type in ('VarHandleOp', 'ReadVariableOp')]
+            assert not [op.name for op in graph.get_operations()
+                        if op.device and op.type in ('VarHandleOp', 'ReadVariableOp')]
 
 
 @pytest.fixture(scope='module')
