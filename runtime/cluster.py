@@ -23,7 +23,7 @@ import tensorflow.compat.v1 as tf
 from runtime.errors import RunError, reason_of
 from runtime.tf_config import place_of
 
-COMING = 45.0  # seconds for all to come
+COMING = 45.0  # seconds for all to come: more than a process of a former start lives, FINDING + LEAVING
 ANSWER = 10.0  # seconds for an answer; who does not answer is asked a second time
 PAUSE = 2.0  # seconds from an answer to the next question
 FINDING = 2 * ANSWER + 2 * PAUSE  # seconds until one that is gone is found, at the most

@@ -2,7 +2,7 @@
 
     python -m tests.soak                          # 9 minutes on two cores
     python -m tests.soak --kills=10 --seed=7 -- --precision=bfloat16
-    python -m tests.soak --workers=3 --kills=20 --longest=25   # 20 minutes
+    python -m tests.soak --workers=3 --kills=9 --steps=2500 --longest=25 --seed=3   # 10 minutes
 
 What follows -- is for train.py. Every other kill waits for a file that is just being written. Of several workers it is
 any one that is killed, frozen, or ended by SIGTERM; within a minute the others must end, too, and name it, but after

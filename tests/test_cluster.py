@@ -1,12 +1,10 @@
 """Several workers: what TF_CONFIG may say; one model, its gradients averaged; what may happen to a worker."""
 
 import json
-import os
 import re
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import textwrap
 
@@ -20,7 +18,7 @@ from runtime import cluster
 from runtime.errors import RunError
 from runtime.tf_config import Place, place_of
 from tests.runs import SMALL, assert_same_run, command, config, log, saved_steps, variables
-from tests.workers import end, free_addresses, start, tf_config
+from tests.workers import await_server, end, free_addresses, launch, start, tf_config
 
 A, B, C = 'a:1', 'b:2', 'c:3'
 
@@ -93,12 +91,8 @@ def test_a_server_of_other_workers(monkeypatch):
     """One port of two was changed for another run, and the first run is still there."""
     monkeypatch.setattr(cluster, 'COMING', 4.0)
     first, shared, second = free_addresses(3)
-    other = subprocess.Popen([sys.executable, '-c', textwrap.dedent(LATE)], cwd=command()[1].parent, text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                             env={**os.environ, 'TF_CONFIG': tf_config([first, shared], 1)})
-    host, port = shared.split(':')
-    while socket.socket().connect_ex((host, int(port))):
-        assert other.poll() is None
+    other = launch([sys.executable, '-c', textwrap.dedent(LATE)], [first, shared], 1)
+    await_server(shared, other)
     with (pytest.raises(RunError, match=f'waited for worker 1 .{shared}. in vain, 4 seconds; worker 1 .* answers, but '
                                         f'is one of other workers: {first}, {shared}; start'),
           cluster.Cluster(place_of(tf_config([second, shared], 0))).joined()):
@@ -224,12 +218,8 @@ LATE = """
 
 def test_a_signal_before_the_others_have_come(faces, tmp_path):
     addresses = free_addresses(2)
-    process = subprocess.Popen(
-        command(dataset_dir=faces, cache_dir=tmp_path, model_dir=tmp_path / 'run'), stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, env={**os.environ, 'TF_CONFIG': tf_config(addresses, 0)})
-    host, port = addresses[0].split(':')
-    while socket.socket().connect_ex((host, int(port))):
-        assert process.poll() is None
+    process = launch(command(dataset_dir=faces, cache_dir=tmp_path, model_dir=tmp_path / 'run'), addresses, 0)
+    await_server(addresses[0], process)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=30)[0]
     assert process.returncode == 0, said
@@ -239,11 +229,8 @@ def test_a_signal_before_the_others_have_come(faces, tmp_path):
 def test_a_signal_while_others_are_waited_for(faces, tmp_path):
     """One that is still packing, as it were."""
     addresses = free_addresses(2)
-    program = command(dataset_dir=faces, cache_dir=tmp_path / 'cache', model_dir=tmp_path / 'run')
-    first, late = (subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=program[1].parent,
-        env={**os.environ, 'TF_CONFIG': tf_config(addresses, index)})
-        for index, words in enumerate([program, [sys.executable, '-c', textwrap.dedent(LATE)]]))
+    first = launch(command(dataset_dir=faces, cache_dir=tmp_path / 'cache', model_dir=tmp_path / 'run'), addresses, 0)
+    late = launch([sys.executable, '-c', textwrap.dedent(LATE)], addresses, 1)
     while not list(tmp_path.glob('cache/*.json')):
         assert first.poll() is late.poll() is None
     first.send_signal(signal.SIGTERM)
@@ -292,10 +279,8 @@ MEDDLER = """
 def test_workers_that_differ(faces, tmp_path):
     addresses = free_addresses(2)
     words = command(dataset_dir=faces, cache_dir=tmp_path, model_dir=tmp_path / 'run', save_steps=1)
-    processes = [subprocess.Popen(
-        [sys.executable, *program, *words[2:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={**os.environ, 'TF_CONFIG': tf_config(addresses, index)}, cwd=words[1].parent)
-        for index, program in enumerate([[words[1]], ['-c', textwrap.dedent(MEDDLER)]])]
+    processes = [launch([sys.executable, *program, *words[2:]], addresses, index)
+                 for index, program in enumerate([[words[1]], ['-c', textwrap.dedent(MEDDLER)]])]
     for status, said in end(processes):
         assert status == 1
         assert re.search(r'at step 1, worker 1 \(.*\) holds other weights than worker 0 \(.*\): 1 of \d+ variables '

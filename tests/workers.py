@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 
-from tests.runs import command
+from tests.runs import SCRIPT, command
 
 
 def free_addresses(count):
@@ -22,12 +22,26 @@ def tf_config(addresses, index):
     return json.dumps({'cluster': {'worker': addresses}, 'task': {'type': 'worker', 'index': index}})
 
 
+def launch(words, addresses, index):
+    """Starts a command line as one of the workers at these addresses; returns the process."""
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=SCRIPT.parent,
+                            env={**os.environ, 'TF_CONFIG': tf_config(addresses, index)})
+
+
 def start(flags_of_each, **common):
     """Starts the command on a worker for each list of flags; returns the processes."""
     addresses = free_addresses(len(flags_of_each))
-    return [subprocess.Popen(command(*flags, **common), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                             env={**os.environ, 'TF_CONFIG': tf_config(addresses, index)})
-            for index, flags in enumerate(flags_of_each)]
+    return [launch(command(*flags, **common), addresses, index) for index, flags in enumerate(flags_of_each)]
+
+
+def await_server(address, process):
+    """Waits until the process listens at its address."""
+    host, port = address.split(':')
+    while True:
+        assert process.poll() is None
+        with socket.socket() as one:
+            if one.connect_ex((host, int(port))) == 0:
+                return
 
 
 def end(processes):
