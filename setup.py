@@ -22,6 +22,7 @@ setup(
         'gpu': ['tensorflow[and-cuda]>=2.16,<2.22'],
         'report': ['matplotlib', 'jinja2'],  # what compare.py draws and writes its page with
         'video': ['av'],  # MP4, by imageio
-        'test': ['pytest', 'ruff', 'av', 'matplotlib', 'jinja2'],
+        'onnx': ['tf2onnx'],
+        'test': ['pytest', 'ruff', 'av', 'matplotlib', 'jinja2', 'tf2onnx', 'onnxruntime', 'ai-edge-litert'],
     },
 )

@@ -44,9 +44,9 @@ def make_folder(path, flag):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _cannot_be_written(path, flag, error) from error
+        raise cannot_be_written(path, flag, error) from error
     if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise _cannot_be_written(path, flag, 'it is a folder' if path.is_dir() else f'{path.parent} is read-only')
+        raise cannot_be_written(path, flag, 'it is a folder' if path.is_dir() else f'{path.parent} is read-only')
 
 
 def write_output(path, content, flag):
@@ -64,12 +64,13 @@ def write_output(path, content, flag):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
     except OSError as error:
-        raise _cannot_be_written(path, flag, error) from error
+        raise cannot_be_written(path, flag, error) from error
 
 
-def _cannot_be_written(path, flag, why):
+def cannot_be_written(path, flag, why):
+    """Returns the RunError of a file that a flag names; ``why`` is in words, or what was raised."""
     if os.path.isfile(path.parent):
         why = f'{path.parent} is a file'
-    elif isinstance(why, OSError):
+    elif isinstance(why, Exception):
         why = reason_of(why)
     return RunError(f'{path} cannot be written: {why}; --{flag} names another place')

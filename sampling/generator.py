@@ -46,10 +46,11 @@ class TrainedGenerator:
         if batch_norm == 'population':
             values.update(population(trained))
         with tf.Graph().as_default() as graph:
-            self._seeds = tf.placeholder(tf.int64, [None])
-            self._latents = _latents_of(self._seeds, trained.z_dim)
+            self._seeds = tf.placeholder(tf.int64, [None], name='seeds')
+            self._latents = tf.identity(_latents_of(self._seeds, trained.z_dim), name='z')
             images = Generator(trained.depths, trained.s_size)(self._latents, training=batch_norm == 'batch')
-            self._images = tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
+            images = tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
+            self._images = tf.identity(images, name='images')
             self._pngs = tf.map_fn(tf.io.encode_png, self._images, fn_output_signature=tf.string)
             missing = [variable.op.name for variable in tf.global_variables() if variable.op.name not in values
                        and (batch_norm != 'batch' or '/moving_' not in variable.op.name)]
@@ -89,6 +90,25 @@ class TrainedGenerator:
     def pngs(self, points):
         """Draws ``points``, as ``images`` takes them; yields for each batch the PNGs, as an array of bytes [k]."""
         return self._draw(self._pngs, points)
+
+    def save(self, folder):
+        """Writes a SavedModel, of any number of images at once, with the signatures ``serving_default`` and ``seeds``.
+
+        Args:
+          folder: a Path, where there is nothing yet.
+        """
+        signature = tf.saved_model.predict_signature_def
+        with self._session.graph.as_default():
+            builder = tf.saved_model.Builder(str(folder))
+            builder.add_meta_graph_and_variables(self._session, [tf.saved_model.tag_constants.SERVING], {
+                'serving_default': signature({'z': self._latents}, {'images': self._images}),
+                'seeds': signature({'seeds': self._seeds}, {'images': self._images})})
+            builder.save()
+
+    def frozen(self):
+        """Returns the GraphDef of 'images:0' by 'z:0', with the variables' values as constants."""
+        graph = self._session.graph.as_graph_def()
+        return tf.graph_util.convert_variables_to_constants(self._session, graph, ['images'])
 
     def _draw(self, drawn, points):
         fed = self._seeds if points.ndim == 1 else self._latents
