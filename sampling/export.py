@@ -1,6 +1,7 @@
 """The generator in formats that run without this project."""
 
 import importlib.util
+import logging
 import os
 import shutil
 import subprocess
@@ -65,6 +66,7 @@ def _write_saved_model(generator, path):
 def _onnx(generator):
     import tf2onnx.convert  # an extra: nothing else takes it
 
+    logging.getLogger('tf2onnx').setLevel(logging.WARNING)
     model, _ = tf2onnx.convert.from_graph_def(
         generator.frozen(), input_names=['z:0'], output_names=['images:0'],
         tensors_to_rename={'z:0': 'z', 'images:0': 'images'})
