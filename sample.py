@@ -33,7 +33,6 @@ from absl import app, flags
 
 from data.errors import DataError
 from data.pack import CACHE_DIR
-from data.stream import steps_per_epoch
 from runtime.errors import RunError
 from runtime.files import write_output
 from sampling import draw
@@ -41,7 +40,7 @@ from sampling.checkpoint import WEIGHTS, find, name_of, open_run, read, read_all
 from sampling.generator import BATCH_NORMS, TrainedGenerator
 from sampling.latents import parse_sum
 from sampling.pictures import FILMS, png, require_library
-from sampling.reals import config_of, open_reals
+from sampling.reals import epoch_steps_of, open_training_images
 from sampling.seeds import parse_seeds, write_seeds
 
 FLAGS = flags.FLAGS
@@ -161,10 +160,7 @@ def _draw_film(model_dir):
         raise RunError('--film is of a run: --model_dir=DIR names its directory')
     path = _path(model_dir, 'progress', f'progress{_kind()}')
     _refuse_to_overwrite([path])
-    suffix, config = path.suffix.lower(), config_of(model_dir)
-    counts = config.get('images'), config.get('batch_size'), config.get('workers', 1)
-    is_known = all(isinstance(count, int) and count > 0 for count in counts)
-    epoch_steps = steps_per_epoch(counts[0], counts[1] * counts[2]) if is_known else None
+    suffix, epoch_steps = path.suffix.lower(), epoch_steps_of(model_dir)
     if FLAGS.film == 'grids':
         content = draw.film_of_grids(model_dir, epoch_steps, suffix)
     else:
@@ -175,20 +171,15 @@ def _draw_film(model_dir):
 
 
 def _neighbours(generator, seeds):
-    images, names = _training_images(generator.trained.path.parent, generator.size)
-    content, lines = draw.neighbours(generator, seeds, images, names, FLAGS.neighbours)
+    reals = _training_images(generator.trained.path.parent, generator.size)
+    content, lines = draw.neighbours(generator, seeds, reals.pack.images, reals.names, FLAGS.neighbours)
     print('nearest     by the root mean square of the differences, in grey levels of 255', *lines, sep='\n')
     return content
 
 
 @functools.cache
 def _training_images(run, size):
-    """Returns the images that a run was trained on, uint8 [n, size, size, 3], and their names."""
-    reals = open_reals(run, size, FLAGS.dataset_dir, FLAGS.cache_dir)
-    if reals.are_trained_on is False:
-        raise DataError(f'the {len(reals.names):,} images of {reals.name} are not those that the run was trained on; '
-                        '--dataset_dir says where those are')
-    return reals.pack.images, reals.names
+    return open_training_images(run, size, FLAGS.dataset_dir, FLAGS.cache_dir)  # once for all checkpoints
 
 
 def _layout():

@@ -23,6 +23,8 @@ setup(
         'report': ['matplotlib', 'jinja2'],  # what compare.py draws and writes its page with
         'video': ['av'],  # MP4, by imageio
         'onnx': ['tf2onnx'],
-        'test': ['pytest', 'ruff', 'av', 'matplotlib', 'jinja2', 'tf2onnx', 'onnxruntime', 'ai-edge-litert'],
+        'explore': ['nicegui>=3'],
+        'test': ['pytest', 'ruff', 'av', 'matplotlib', 'jinja2', 'tf2onnx', 'onnxruntime', 'ai-edge-litert',
+                 'nicegui>=3', 'selenium'],
     },
 )

@@ -35,6 +35,12 @@ def interpolation(generator, seeds, frames, suffix):
     return film(np.delete(images, joints, axis=0), suffix, WALKING)
 
 
+def between(generator, first, second, percent):
+    """Draws the face so many percent of the way from one seed to another, as a PNG."""
+    path = walk(generator.latents(np.array([first, second])), 101)[0]
+    return png(generator.images(path[percent:percent + 1])[0])
+
+
 def arithmetic(generator, terms):
     """Draws a sum of latents as a PNG: a row for each term, its faces and their mean, and the result.
 
@@ -44,16 +50,19 @@ def arithmetic(generator, terms):
     """
     columns = max(len(term.seeds) for term in terms)
     require_room((len(terms) + 1) * (columns + 1), generator.size)
-    members = [generator.latents(term.seeds) for term in terms]
-    means = np.stack([latents.mean(axis=0) for latents in members])
-    signs = np.array([term.sign for term in terms], np.float32)
-    images = generator.images(np.concatenate([*members, means, (signs @ means)[np.newaxis]]))
+    members, means, result = _add_up(generator, terms)
+    images = generator.images(np.concatenate([*members, means, result]))
     *faces, results = np.split(images, np.cumsum([len(latents) for latents in members]))
     rows = []
     for term, of_term, mean in zip(terms, faces, results[:-1], strict=True):
         shown = list(zip(of_term, map(str, term.seeds), strict=True)) if len(term.seeds) > 1 else []
         rows.append([*shown, *[None] * (columns - len(shown)), (mean, f'{"+-"[term.sign < 0]} {term.text}')])
     return png(sheet([*rows, [*[None] * columns, (results[-1], '= result')]]))
+
+
+def result(generator, terms):
+    """Draws the result of such a sum alone, as a PNG."""
+    return png(generator.images(_add_up(generator, terms)[-1])[0])
 
 
 def neighbours(generator, seeds, pack, names, count):
@@ -127,13 +136,25 @@ def film_of_grids(model_dir, steps_per_epoch, suffix):
     return _film(grids, steps_per_epoch, suffix)
 
 
+def moment(step, steps_per_epoch):
+    """Returns in words when in training a step was; ``steps_per_epoch`` is None where it is not known."""
+    return f'step {step:,}' + (f', epoch {step / steps_per_epoch:.2f}' if steps_per_epoch else '')
+
+
+def _add_up(generator, terms):
+    """Returns the latents of each term, float32 [n, z_dim]; their means [terms, z_dim]; the result [1, z_dim]."""
+    members = [generator.latents(term.seeds) for term in terms]
+    means = np.stack([latents.mean(axis=0) for latents in members])
+    signs = np.array([[term.sign for term in terms]], np.float32)
+    return members, means, signs @ means
+
+
 def _film(grids, steps_per_epoch, suffix):
     if len({picture.shape for _, picture in grids}) > 1:
         raise RunError('the pictures of the film are not all of one size; remove those of another model')
     frames = []
     for step, picture in grids:
-        epoch = f', epoch {step / steps_per_epoch:.2f}' if steps_per_epoch else ''
-        frames.append(sheet([[(picture, f'step {step:,}{epoch}')]]))
+        frames.append(sheet([[(picture, moment(step, steps_per_epoch))]]))
     longest, whole = TRAINING
     widest = max(frame.shape[1] for frame in frames)  # captions may be wider than small grids
     frames = [np.pad(frame, [(0, 0), (0, widest - frame.shape[1]), (0, 0)], constant_values=255) for frame in frames]

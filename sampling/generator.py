@@ -112,7 +112,7 @@ class TrainedGenerator:
 
     def _draw(self, drawn, points):
         fed = self._seeds if points.ndim == 1 else self._latents
-        with tqdm(desc='drawing', total=len(points), unit=' images') as bar:
+        with tqdm(desc='drawing', total=len(points), unit=' images', delay=1) as bar:  # a page draws much, and fast
             for part in np.array_split(points, -(-len(points) // self.batch_size)):
                 try:
                     yield self._session.run(drawn, {fed: part})

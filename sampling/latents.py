@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from runtime.errors import RunError
-from sampling.seeds import parse_seeds
+from sampling.seeds import MOST, parse_seeds
 
 TERM = re.compile(r'\s*([+-]?)\s*(?:mean\s*\(([^()]*)\)|(\d+))\s*', re.ASCII)
 
@@ -37,13 +37,17 @@ class Term(NamedTuple):
     seeds: np.ndarray
 
 
-def parse_sum(text):
+def parse_sum(text, most=MOST):
     """Returns the Terms of a sum such as 'mean(7,9,12) - mean(3,4) + 20'.
 
     A seed stands for its latent, ``mean(...)`` for the mean of those that it names, as ``parse_seeds`` reads them.
 
+    Args:
+      text: the sum.
+      most: how many seeds each mean may have.
+
     Raises:
-      RunError: it is none.
+      RunError: it is none, or a mean has too many.
     """
     terms, place = [], 0
     while place < len(text) or not terms:
@@ -52,6 +56,6 @@ def parse_sum(text):
             raise RunError(f'the sum {text!r} is not understood from {text[place:]!r} on; seeds and means of seeds are '
                            'added and taken away, as "mean(7,9,12) - mean(3,4) + 20"')
         terms.append(Term(-1 if match[1] == '-' else 1, text[match.start():match.end()].strip().lstrip('+- '),
-                          parse_seeds(match[3] or match[2])))
+                          parse_seeds(match[3] or match[2], most)))
         place = match.end()
     return terms

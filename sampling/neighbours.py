@@ -21,7 +21,7 @@ def nearest(faces, images, count):
     faces = faces.reshape(len(faces), -1).astype(np.float64)  # in which the sums of squares are exact
     found, squares = np.zeros([len(faces), 0], np.int64), np.zeros([len(faces), 0])
     at_once = max(1, AT_ONCE // (8 * faces.shape[1]))
-    with tqdm(desc='comparing', total=len(images), unit=' images') as bar:
+    with tqdm(desc='comparing', total=len(images), unit=' images', delay=1) as bar:
         for start in range(0, len(images), at_once):
             part = images[start:start + at_once].reshape(-1, faces.shape[1]).astype(np.float64)
             distances = (np.square(faces).sum(axis=1)[:, np.newaxis] - 2 * faces @ part.T

@@ -7,6 +7,7 @@ from data.crop import CROPS
 from data.errors import DataError
 from data.pack import Pack, make_pack
 from data.source import open_source
+from data.stream import steps_per_epoch
 from runtime.errors import RunError
 from runtime.run_directory import RunDirectory
 
@@ -32,6 +33,14 @@ class Reals(NamedTuple):
 def config_of(run):
     """Returns config.json of a run directory, a Path; {} where there is none, as beside checkpoints of TensorFlow 1."""
     return RunDirectory(run).read_config() if os.path.exists(run / 'config.json') else {}
+
+
+def epoch_steps_of(run):
+    """Returns the steps of an epoch of a run directory, a Path; None where nothing says how many they are."""
+    config = config_of(run)
+    counts = config.get('images'), config.get('batch_size'), config.get('workers', 1)
+    is_known = all(isinstance(count, int) and count > 0 for count in counts)
+    return steps_per_epoch(counts[0], counts[1] * counts[2]) if is_known else None
 
 
 def open_reals(run, size, dataset_dir, cache_dir):
@@ -65,6 +74,19 @@ def open_reals(run, size, dataset_dir, cache_dir):
     names = [name.encode(errors='backslashreplace').decode() for name in source.names if name not in pack.broken]
     are_trained_on = pack.crc32 == config['images_crc32'] if 'images_crc32' in config else None
     return Reals(source.name, pack, names, _in_words(crop, pack), are_trained_on)
+
+
+def open_training_images(run, size, dataset_dir, cache_dir):
+    """Finds the images that a run was trained on; arguments and errors as of ``open_reals``.
+
+    Raises:
+      DataError: those that were found are others, too.
+    """
+    reals = open_reals(run, size, dataset_dir, cache_dir)
+    if reals.are_trained_on is False:
+        raise DataError(f'the {len(reals.names):,} images of {reals.name} are not those that the run was trained on; '
+                        '--dataset_dir says where those are')
+    return reals
 
 
 def _in_words(crop, pack):

@@ -10,14 +10,15 @@ MOST = 10_000_000  # at once
 LARGEST = 2**63 - 1
 
 
-def parse_seeds(text):
+def parse_seeds(text, most=MOST):
     """Returns the seeds that a text names, int64 [n], n at least 1, in its order.
 
     Args:
       text: whole numbers from 0 and ranges of them, both ends included, separated by commas: '7,100-163'.
+      most: how many there may be.
 
     Raises:
-      RunError: it names none.
+      RunError: it names none, or too many.
     """
     ranges = []
     for part in text.split(','):
@@ -32,8 +33,8 @@ def parse_seeds(text):
             raise RunError(f'{last} in the seeds {text!r} is too large; the largest seed is {LARGEST}')
         ranges.append((first, last))
     count = sum(last - first + 1 for first, last in ranges)
-    if count > MOST:
-        raise RunError(f'{text!r} names {count:,} seeds, more than {MOST:,} at once')
+    if count > most:
+        raise RunError(f'{text!r} names {count:,} seeds, more than {most:,} at once')
     return np.concatenate([np.arange(last - first + 1, dtype=np.int64) + first for first, last in ranges])
 
 

@@ -1,0 +1,199 @@
+"""The page: faces by seed, what lies between those that are picked, their sums; all of it over training."""
+
+import asyncio
+import contextlib
+import math
+
+import numpy as np
+from nicegui import ui
+
+from exploring.picture import Faces, Picture
+from runtime.errors import RunError
+from sampling import draw
+from sampling.checkpoint import name_of
+from sampling.latents import parse_sum
+from sampling.seeds import LARGEST, parse_seeds, write_seeds
+
+MOST_FACES = 1024  # drawn at once: seconds, on two cores
+MOST_IN_MEAN = 64  # of a sum, which shows them side by side
+ACROSS = 8  # picked faces in a row
+NEAREST = 5
+
+
+def serve(shown, host, port, opens_browser):
+    """Answers browsers until the process is stopped; each has a page of its own.
+
+    Args:
+      shown: a Shown.
+      host, port: where it listens.
+      opens_browser: whether one is opened here, too.
+    """
+    ui.run(lambda: Page(shown), host=host, port=port, show=opens_browser, title=f'DCGAN faces: {shown.name}',
+           reload=False, show_welcome_message=False)
+
+
+class Page:
+    """The page as one visitor has it."""
+
+    def __init__(self, shown):
+        """Builds it; the first faces are drawn once the browser is there."""
+        self._shown = shown
+        self._picked = []  # seeds, in the order in which they were picked
+        ui.label(f'DCGAN faces: {shown.name}').classes('text-h6')
+        self._build_training_time()
+        with ui.row().classes('w-full items-start'):
+            with ui.column().classes('w-[34rem]'):
+                self._build_faces()
+            with ui.column().classes('w-[38rem]'):
+                self._build_picked()
+                with ui.row().classes('w-full no-wrap items-stretch'):
+                    self._build_between()
+                    self._build_sum()
+                self._build_nearest()
+        ui.timer(0, self._draw_all, once=True)
+
+    def _build_training_time(self):
+        last = len(self._shown.generators) - 1
+        with ui.row().classes('w-full items-center no-wrap'):
+            ui.label('Training time').classes('whitespace-nowrap')
+            self._time = ui.slider(min=0, max=last, value=last, on_change=self._draw_all)
+            self._time.props('snap markers aria-label="Training time"').set_enabled(last > 0)
+            ui.label().classes('whitespace-nowrap').bind_text_from(self._time, 'value', self._shown.moments.__getitem__)
+
+    def _build_faces(self):
+        with _card('Faces', 'A seed is a face. A click picks it, or lets it go.'):
+            self._seeds = _field('Seeds, as 7,100-163', self._draw_faces)
+            self._seeds.value = '0-63'
+            with ui.row():
+                _button('Draw', self._draw_faces)
+                _button('Before', lambda: self._turn(-1))
+                _button('Next', lambda: self._turn(1))
+            self._faces = Faces('100%', self._pick)
+
+    def _build_picked(self):
+        with _card('Picked faces', 'A click lets one go.'):
+            self._picks = Faces('auto', self._pick)
+
+    def _build_between(self):
+        with _card('Between two', 'Slide from one picked face to the other.'):
+            with ui.row().classes('w-full no-wrap'):
+                self._start = ui.select([], label='From', on_change=self._draw_between).classes('grow')
+                self._end = ui.select([], label='To', on_change=self._draw_between).classes('grow')
+            self._percent = ui.slider(min=0, max=100, value=50, on_change=self._draw_between)
+            self._percent.props('label aria-label="Percent of the way"')
+            self._between = Picture('12rem')
+
+    def _build_sum(self):
+        with _card('Sum', 'Of latents. Large sums leave the range of faces, means do not.'):
+            self._sum = _field('Sum, as mean(7,9) - 3 + 20', self._draw_sum)
+            _button('Add up', self._draw_sum)
+            self._result = Picture('12rem')
+
+    def _build_nearest(self):
+        with _card('Nearest training images', 'By the root mean square of the differences, in grey levels of 255.'):
+            if isinstance(self._shown.reals, str):
+                ui.label(self._shown.reals)
+                return
+            with ui.row().classes('items-center'):
+                self._face = ui.select([], label='Of').classes('w-32')
+                _button('Find', self._draw_nearest)
+            self._nearest = Picture('auto')
+
+    @property
+    def _generator(self):
+        return self._shown.generators[self._time.value]
+
+    def _file(self, what):
+        return f'{what}-{name_of(self._generator.trained.path)}.png'
+
+    async def _pick(self, seed):
+        """Picks a face, or lets it go."""
+        if seed in self._picked:
+            self._picked.remove(seed)
+        else:
+            self._picked.append(seed)
+        texts = [str(seed) for seed in self._picked]  # a large seed is no number to a browser
+        newest = texts[-2:] if len(texts) > 1 else [None, None]
+        for choice, value in zip((self._start, self._end), newest, strict=True):
+            choice.set_options(texts, value=value)
+        if not isinstance(self._shown.reals, str):
+            self._face.set_options(texts, value=texts[-1] if texts else None)
+        self._sum.value = ' + '.join(texts)
+        self._faces.mark(self._picked)
+        await asyncio.gather(self._draw_picked(), self._draw_sum())
+
+    async def _turn(self, pages):
+        """Goes on to as many other seeds, after those that are shown or before."""
+        with _answering(self._seeds):
+            seeds = parse_seeds(self._seeds.value, MOST_FACES)
+            by = min(max(pages * len(seeds), -int(seeds.min())), LARGEST - int(seeds.max()))
+            self._seeds.value = write_seeds(seeds + by)
+            await self._draw_faces()
+
+    async def _draw_all(self):
+        await asyncio.gather(self._draw_faces(), self._draw_picked(), self._draw_between(), self._draw_sum())
+
+    async def _draw_faces(self):
+        with _answering(self._seeds):
+            seeds = parse_seeds(self._seeds.value, MOST_FACES)
+            await self._faces.show_faces(self._file('faces'), self._generator, seeds, math.ceil(math.sqrt(len(seeds))))
+            self._faces.mark(self._picked)
+
+    async def _draw_picked(self):
+        if not self._picked:
+            self._picks.clear()
+            return
+        seeds = np.array(self._picked)
+        await self._picks.show_faces(self._file('picked'), self._generator, seeds, min(len(seeds), ACROSS))
+        self._picks.mark(self._picked)
+
+    async def _draw_between(self):
+        start, end, percent = self._start.value, self._end.value, int(self._percent.value)
+        if start is None or end is None:
+            self._between.clear()
+            return
+        generator = self._generator
+        await self._between.show(self._file(f'between-{start}-{end}-{percent}'),
+                                 lambda: draw.between(generator, int(start), int(end), percent))
+
+    async def _draw_sum(self):
+        if not self._sum.value.strip():
+            self._result.clear()
+            return
+        with _answering(self._sum):
+            terms, generator = parse_sum(self._sum.value, MOST_IN_MEAN), self._generator
+            await self._result.show(self._file('sum'), lambda: draw.result(generator, terms))
+
+    async def _draw_nearest(self):
+        if self._face.value is None:
+            ui.notify('Pick a face first.')
+            return
+        generator, reals, seeds = self._generator, self._shown.reals, np.array([int(self._face.value)])
+        await self._nearest.show(self._file(f'nearest-{self._face.value}'), lambda: draw.neighbours(
+            generator, seeds, reals.pack.images, reals.names, NEAREST)[0])
+
+
+def _card(title, hint):
+    card = ui.card().classes('w-full gap-2')
+    with card:
+        ui.label(title).classes('text-subtitle1 font-bold')
+        ui.label(hint).classes('text-caption')
+    return card
+
+
+def _field(label, on_enter):
+    return ui.input(label).classes('w-full').props('hide-bottom-space').on('keydown.enter', on_enter)
+
+
+def _button(text, on_click):
+    return ui.button(text, on_click=on_click).props('no-caps dense').classes('px-3')
+
+
+@contextlib.contextmanager
+def _answering(field):
+    """Shows, under a field, why what it holds cannot be drawn."""
+    field.error = None
+    try:
+        yield
+    except RunError as error:
+        field.error = str(error)
