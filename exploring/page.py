@@ -120,6 +120,7 @@ class Page:
             self._face.set_options(texts, value=texts[-1] if texts else None)
         self._sum.value = ' + '.join(texts)
         self._faces.mark(self._picked)
+        self._picks.mark(self._picked)
         await asyncio.gather(self._draw_picked(), self._draw_sum())
 
     async def _turn(self, pages):
@@ -136,8 +137,10 @@ class Page:
     async def _draw_faces(self):
         with _answering(self._seeds):
             seeds = parse_seeds(self._seeds.value, MOST_FACES)
-            await self._faces.show_faces(self._file('faces'), self._generator, seeds, math.ceil(math.sqrt(len(seeds))))
-            self._faces.mark(self._picked)
+            time, generators = self._time.value, self._shown.generators
+            nearest = sorted(range(len(generators)), key=lambda other: abs(other - time))
+            await self._faces.show_faces(self._file('faces'), generators[time], seeds, math.ceil(math.sqrt(len(seeds))),
+                                         ahead=[generators[other] for other in nearest[1:]])
 
     async def _draw_picked(self):
         if not self._picked:
@@ -145,7 +148,6 @@ class Page:
             return
         seeds = np.array(self._picked)
         await self._picks.show_faces(self._file('picked'), self._generator, seeds, min(len(seeds), ACROSS))
-        self._picks.mark(self._picked)
 
     async def _draw_between(self):
         start, end, percent = self._start.value, self._end.value, int(self._percent.value)

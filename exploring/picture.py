@@ -1,6 +1,9 @@
 """Pictures on the page: drawn in the background, shown, and downloaded as they are."""
 
+import asyncio
 import base64
+import contextlib
+import functools
 
 import numpy as np
 from nicegui import run, ui
@@ -11,57 +14,66 @@ from sampling.draw import face_grid
 from sampling.pictures import png
 
 MARK = '#ffb300'
+PATIENCE = 0.5  # seconds, after which a spinner says that something is being drawn
+KEPT = 64  # faces of a grid, at the most, that is drawn ahead and kept
 
 
 class Picture:
     """A picture of the page, with a button that downloads it."""
 
-    def __init__(self, width, on_click=None):
-        """Makes its place, where there is nothing yet.
-
-        Args:
-          width: in CSS.
-          on_click: takes the place of a click, x and y in pixels of the picture.
-        """
-        self._wanted = None
+    def __init__(self, width):
+        """Makes its place, where there is nothing yet; ``width`` is in CSS."""
+        self._wanted = None  # what show() was asked for last; None for nothing
         self._is_drawing = False
         self._name = self._content = None
-        with ui.column().classes('gap-1').style(f'width: {width}') as self._place:
-            self._image = ui.interactive_image().classes('w-full')
+        with ui.column().classes('gap-1 max-w-full').style(f'width: {width}') as self._place:
+            self._image = ui.interactive_image(sanitize=False).classes('w-full')
             ui.button('Download', icon='download', on_click=self._download).props('flat dense no-caps size=sm')
-        if on_click:
-            self._image.on_mouse(lambda event: on_click(event.image_x, event.image_y))
-            self._image.style('cursor: pointer')
         self._place.visible = False
+        self._spinner = ui.spinner(size='lg')
+        self._spinner.visible = False
 
-    async def show(self, name, draw):
+    async def show(self, name, draw, then=None):
         """Shows another picture; of those asked for while one is drawn, only the last is drawn after it.
 
         Args:
           name: of the file that it is downloaded as.
           draw: called in a thread, returns the bytes of a PNG; what it may raise, a DataError or a RunError, is told.
+          then: called once it is shown.
         """
-        self._wanted = name, draw
+        self._wanted = name, draw, then
         if self._is_drawing:
             return
         self._is_drawing = True
         try:
-            while self._wanted:
-                (name, draw), self._wanted = self._wanted, None
-                try:
-                    self._name, self._content = name, await run.io_bound(draw)
-                except (DataError, RunError) as error:
-                    ui.notify(str(error), type='negative', multi_line=True, timeout=0, close_button='Close')
-                    continue
-                self._image.set_source(f'data:image/png;base64,{base64.b64encode(self._content).decode()}')
-                self._place.visible = True
+            await self._draw()
         finally:
-            self._is_drawing = False
+            self._is_drawing = self._spinner.visible = False
 
     def clear(self):
         """Shows nothing."""
         self._wanted = None
         self._place.visible = False
+
+    async def _draw(self):
+        drawn = None
+        while self._wanted not in (None, drawn):
+            drawn = name, draw, then = self._wanted
+            drawing = asyncio.ensure_future(run.io_bound(draw))
+            await asyncio.wait([drawing], timeout=PATIENCE)
+            self._spinner.visible = not drawing.done()
+            try:
+                content = await drawing
+            except (DataError, RunError) as error:
+                ui.notify(str(error), type='negative', multi_line=True, timeout=0, close_button='Close')
+                continue
+            if content is None or self._wanted is None:  # the script ends; cleared meanwhile
+                break
+            self._name, self._content = name, content
+            self._image.set_source(f'data:image/png;base64,{base64.b64encode(content).decode()}')
+            self._place.visible = True
+            if then:
+                then()
 
     def _download(self):
         ui.download.content(self._content, self._name, 'image/png')
@@ -72,28 +84,60 @@ class Faces(Picture):
 
     def __init__(self, width, on_pick):
         """Makes its place; ``on_pick`` takes the seed of a face that was clicked."""
-        super().__init__(width, self._on_click)
+        super().__init__(width)
         self._on_pick = on_pick
-        self._seeds, self._columns, self._size = [], 1, 1
+        self._picked = []
+        self._lay_out((), 1, 1)
+        self._image.style('cursor: pointer').on_mouse(self._on_click)
 
-    async def show_faces(self, name, generator, seeds, columns):
-        """Shows the faces of seeds, int64 [n], n at least 1, so many in a row; ``name`` as of ``show``."""
-        self._seeds, self._columns, self._size = seeds.tolist(), columns, generator.size
-        rows = -(-len(seeds) // columns)
-        await self.show(name, lambda: png(face_grid(generator, seeds, rows, columns)))
+    async def show_faces(self, name, generator, seeds, columns, ahead=()):
+        """Shows the faces of seeds.
+
+        Args:
+          name: as of ``show``.
+          generator: a TrainedGenerator.
+          seeds: int64 [n], n at least 1.
+          columns: faces in a row.
+          ahead: TrainedGenerators by which they are drawn afterwards, too, until others are wanted; then they can be
+            shown at once.
+        """
+        seeds = tuple(seeds.tolist())
+        grid = _kept_grid if len(seeds) <= KEPT else _grid
+        await self.show(name, functools.partial(grid, generator, seeds, columns),
+                        functools.partial(self._lay_out, seeds, columns, generator.size))
+        wanted = self._wanted
+        for other in ahead if grid is _kept_grid else ():
+            with contextlib.suppress(RunError):  # told when they are to be shown
+                await run.io_bound(grid, other, seeds, columns)
+            if self._wanted is not wanted:
+                break
 
     def mark(self, picked):
-        """Frames the faces whose seeds are in a list, and writes their seeds into them."""
-        side, marks = self._size, []
+        """Frames the faces whose seeds are in a list, here and in what is shown later, and writes their seeds there."""
+        self._picked, side, marks = picked, self._side, []
         for place in np.flatnonzero(np.isin(self._seeds, picked)):
             down, across = divmod(int(place), self._columns)
             x, y = across * side, down * side
             marks.append(f'<rect x="{x + 1}" y="{y + 1}" width="{side - 2}" height="{side - 2}" fill="none" '
                          f'stroke="{MARK}" stroke-width="2"/><text x="{x + 3}" y="{y + side - 4}" fill="{MARK}" '
-                         f'font-size="{side / 5}" font-weight="bold">{self._seeds[place]}</text>')
+                         f'font-size="{side / 5}" font-weight="bold" paint-order="stroke" stroke="black" '
+                         f'stroke-width="{side / 40}">{self._seeds[place]}</text>')
         self._image.set_content(''.join(marks))
 
-    def _on_click(self, x, y):
-        place = int(y // self._size) * self._columns + int(x // self._size)
+    def _lay_out(self, seeds, columns, side):
+        """Takes note of what is shown: ``side`` is the height and width of a face, in pixels."""
+        self._seeds, self._columns, self._side = seeds, columns, side
+        self.mark(self._picked)
+
+    def _on_click(self, event):
+        place = int(event.image_y // self._side) * self._columns + int(event.image_x // self._side)
         if 0 <= place < len(self._seeds):
             return self._on_pick(self._seeds[place])
+        return None
+
+
+def _grid(generator, seeds, columns):
+    return png(face_grid(generator, np.array(seeds), -(-len(seeds) // columns), columns))
+
+
+_kept_grid = functools.lru_cache(maxsize=64)(_grid)  # 64 faces of 64x64 are 0.6 MB

@@ -384,7 +384,6 @@ def test_a_file_for_each_face(run, generator, tmp_path):
     out = tmp_path / 'some' / 'faces'
     done = command(f'--model_dir={run}', '--num_images=5', '--seed=3', '--batch_size=2', f'--out={out}/')
     assert done.returncode == 0, done.stderr
-    assert '5/5' in done.stderr  # the bar
     for seed in range(3, 8):
         face = imageio.imread(out / f'seed-{seed:07d}.png')
         assert np.abs(face.astype(int) - generator.images(np.array([seed]))[0]).max() <= 1
