@@ -22,9 +22,9 @@ setup(
         'gpu': ['tensorflow[and-cuda]>=2.16,<2.22'],
         'report': ['matplotlib', 'jinja2'],  # what compare.py draws and writes its page with
         'video': ['av'],  # MP4, by imageio
-        'onnx': ['tf2onnx'],
-        'explore': ['nicegui>=3'],
-        'test': ['pytest', 'ruff', 'av', 'matplotlib', 'jinja2', 'tf2onnx', 'onnxruntime', 'ai-edge-litert',
-                 'nicegui>=3', 'selenium'],
+        'onnx': ['tf2onnx', 'onnx<1.19'],  # later ones fail on the ml_dtypes that TensorFlow before 2.19 takes
+        'explore': ['nicegui>=3'],  # the page of explore.py
+        'test': ['pytest', 'ruff', 'av', 'matplotlib', 'jinja2', 'tf2onnx', 'onnx<1.19', 'onnxruntime',
+                 'ai-edge-litert', 'nicegui>=3', 'selenium'],
     },
 )
