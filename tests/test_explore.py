@@ -336,6 +336,11 @@ def test_another_host(run):
     assert 'explore.py: the page cannot be at no.such.host, port' in mistake(run, free_port(), '--host=no.such.host')
 
 
+def test_no_model_dir():
+    done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr.endswith('explore.py: --model_dir=DIR says of which run\n')
+
+
 def test_no_run(tmp_path):
     assert f"explore.py: the run directory '{tmp_path / 'none'}' does not exist" in (
         mistake(tmp_path / 'none', free_port()))
