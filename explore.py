@@ -44,12 +44,14 @@ def main(argv):
         raise app.UsageError(f'{argv[1]} is not expected: all that can be said is said by flags, as --model_dir=DIR')
     tf.logging.set_verbosity(tf.logging.ERROR)
     with runtime.stop.answering('explore.py', DataError, RunError):
-        serve = _server()
-        _require_free(FLAGS.host, FLAGS.port)
         if FLAGS.model_dir is None:
             raise RunError('--model_dir=DIR says of which run')
-        with opened(open_run(FLAGS.model_dir), FLAGS.weights, FLAGS.dataset_dir, FLAGS.cache_dir) as shown:
-            print(f'page        http://{FLAGS.host}:{FLAGS.port}/, until Ctrl-C ends it', flush=True)
+        run = open_run(FLAGS.model_dir)
+        serve = _server()
+        _require_free(FLAGS.host, FLAGS.port)
+        with opened(run, FLAGS.weights, FLAGS.dataset_dir, FLAGS.cache_dir) as shown:
+            host = f'[{FLAGS.host}]' if ':' in FLAGS.host else FLAGS.host
+            print(f'page        http://{host}:{FLAGS.port}/, until Ctrl-C ends it', flush=True)
             serve(shown, FLAGS.host, FLAGS.port, FLAGS.browser)
 
 
@@ -63,6 +65,8 @@ def _server():
 
 def _require_free(host, port):
     """Asks for the place where the page is to be had, before checkpoints are read."""
+    if not host:
+        raise RunError('--host is empty; 127.0.0.1 is this machine alone, 0.0.0.0 everyone who reaches it')
     try:
         with socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -22,6 +22,7 @@ import tensorflow.compat.v1 as tf
 from absl import app, flags
 
 from runtime.errors import RunError
+from runtime.files import cannot_be_written
 from sampling.checkpoint import WEIGHTS, find, open_run, read
 from sampling.export import SUFFIXES, export, require_converter
 from sampling.generator import TrainedGenerator
@@ -56,11 +57,17 @@ def _path():
     """Returns where it goes: --out, or generator.onnx or the like in it."""
     if not FLAGS.out:
         raise RunError('--out=PATH says where it goes')
-    path = Path(os.path.expanduser(FLAGS.out))
-    suffix = SUFFIXES[FLAGS.format]
-    if suffix and path.suffix.lower() != suffix:
+    path = Path(os.path.abspath(os.path.expanduser(FLAGS.out)))
+    suffix, ending = SUFFIXES[FLAGS.format], path.suffix.lower()
+    if ending and ending != suffix and ending in SUFFIXES.values():
+        raise RunError(f'--out={FLAGS.out} ends in {ending}, which --format={FLAGS.format} does not write')
+    if ending != suffix and suffix:
         path /= f'generator{suffix}'
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+    try:
+        is_there = os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir()))
+    except OSError as error:
+        raise cannot_be_written(path, 'out', error) from error
+    if is_there:
         raise RunError(f'{path} exists; remove it, or --out names another place')
     return path
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import math
 
 import numpy as np
@@ -14,10 +15,11 @@ from sampling.checkpoint import name_of
 from sampling.latents import parse_sum
 from sampling.seeds import LARGEST, parse_seeds, write_seeds
 
-MOST_FACES = 1024  # drawn at once: seconds, on two cores
-MOST_IN_MEAN = 64  # of a sum, which shows them side by side
+MOST = 256  # faces that are drawn at once, or added up
+AHEAD = 8  # checkpoints for which the faces are drawn before they are asked for
 ACROSS = 8  # picked faces in a row
 NEAREST = 5
+FIRST = '0-63'  # faces
 
 
 def serve(shown, host, port, opens_browser):
@@ -39,31 +41,31 @@ class Page:
         """Builds it; the first faces are drawn once the browser is there."""
         self._shown = shown
         self._picked = []  # seeds, in the order in which they were picked
+        self._seeds, self._terms = parse_seeds(FIRST), []  # of the faces and of the sum that are shown
         ui.label(f'DCGAN faces: {shown.name}').classes('text-h6')
         self._build_training_time()
         with ui.row().classes('w-full items-start'):
-            with ui.column().classes('w-[34rem]'):
+            with ui.column().classes('w-[34rem] max-w-full'):
                 self._build_faces()
-            with ui.column().classes('w-[38rem]'):
+            with ui.column().classes('w-[38rem] max-w-full'):
                 self._build_picked()
-                with ui.row().classes('w-full no-wrap items-stretch'):
+                with ui.row().classes('w-full items-stretch'):
                     self._build_between()
                     self._build_sum()
                 self._build_nearest()
-        ui.timer(0, self._draw_all, once=True)
+        ui.timer(0, self._show_faces, once=True)
 
     def _build_training_time(self):
         last = len(self._shown.generators) - 1
         with ui.row().classes('w-full items-center no-wrap'):
             ui.label('Training time').classes('whitespace-nowrap')
-            self._time = ui.slider(min=0, max=last, value=last, on_change=self._draw_all)
+            self._time = ui.slider(min=0, max=last, value=last, on_change=self._change_time)
             self._time.props('snap markers aria-label="Training time"').set_enabled(last > 0)
             ui.label().classes('whitespace-nowrap').bind_text_from(self._time, 'value', self._shown.moments.__getitem__)
 
     def _build_faces(self):
         with _card('Faces', 'A seed is a face. A click picks it, or lets it go.'):
-            self._seeds = _field('Seeds, as 7,100-163', self._draw_faces)
-            self._seeds.value = '0-63'
+            self._wanted = _field('Seeds, as 7,100-163', FIRST, self._draw_faces)
             with ui.row():
                 _button('Draw', self._draw_faces)
                 _button('Before', lambda: self._turn(-1))
@@ -75,17 +77,17 @@ class Page:
             self._picks = Faces('auto', self._pick)
 
     def _build_between(self):
-        with _card('Between two', 'Slide from one picked face to the other.'):
+        with _card('Between two', 'Slide from one picked face to another.').classes('flex-1 min-w-64'):
             with ui.row().classes('w-full no-wrap'):
-                self._start = ui.select([], label='From', on_change=self._draw_between).classes('grow')
-                self._end = ui.select([], label='To', on_change=self._draw_between).classes('grow')
-            self._percent = ui.slider(min=0, max=100, value=50, on_change=self._draw_between)
+                self._start = ui.select([], label='From', on_change=self._show_between).classes('grow')
+                self._end = ui.select([], label='To', on_change=self._show_between).classes('grow')
+            self._percent = ui.slider(min=0, max=100, value=50, on_change=self._show_between)
             self._percent.props('label aria-label="Percent of the way"')
             self._between = Picture('12rem')
 
     def _build_sum(self):
-        with _card('Sum', 'Of latents. Large sums leave the range of faces, means do not.'):
-            self._sum = _field('Sum, as mean(7,9) - 3 + 20', self._draw_sum)
+        with _card('Sum', 'Of latents. Large sums leave the range of faces.').classes('flex-1 min-w-64'):
+            self._sum = _field('Sum, as mean(7,9) - 3 + 20', '', self._draw_sum)
             _button('Add up', self._draw_sum)
             self._result = Picture('12rem')
 
@@ -95,8 +97,8 @@ class Page:
                 ui.label(self._shown.reals)
                 return
             with ui.row().classes('items-center'):
-                self._face = ui.select([], label='Of').classes('w-32')
-                _button('Find', self._draw_nearest)
+                self._face = ui.select([], label='Of', on_change=lambda: self._nearest.clear()).classes('w-32')
+                _button('Find', self._find_nearest)
             self._nearest = Picture('auto')
 
     @property
@@ -108,71 +110,91 @@ class Page:
 
     async def _pick(self, seed):
         """Picks a face, or lets it go."""
-        if seed in self._picked:
-            self._picked.remove(seed)
-        else:
+        was_sum_of_picked = self._sum.value == _sum_of(self._picked)
+        is_new = seed not in self._picked
+        if is_new:
             self._picked.append(seed)
-        texts = [str(seed) for seed in self._picked]  # a large seed is no number to a browser
-        newest = texts[-2:] if len(texts) > 1 else [None, None]
-        for choice, value in zip((self._start, self._end), newest, strict=True):
-            choice.set_options(texts, value=value)
-        if not isinstance(self._shown.reals, str):
-            self._face.set_options(texts, value=texts[-1] if texts else None)
-        self._sum.value = ' + '.join(texts)
+        else:
+            self._picked.remove(seed)
         self._faces.mark(self._picked)
         self._picks.mark(self._picked)
-        await asyncio.gather(self._draw_picked(), self._draw_sum())
+        self._offer(is_new)
+        await self._show_picked()
+        if was_sum_of_picked:
+            self._sum.value = _sum_of(self._picked)
+            await self._draw_sum()
+
+    def _offer(self, is_new):
+        """Offers the picked faces where one is chosen; chooses the last where one is new, or the chosen one is gone."""
+        texts = [str(seed) for seed in self._picked]  # a large seed is no number to a browser
+        last, one_before = [*texts[::-1], None, None][:2]
+        choices = [(self._start, one_before), (self._end, last if len(texts) > 1 else None)]
+        if not isinstance(self._shown.reals, str):
+            choices.append((self._face, last))
+        is_new = is_new or not all(choice.value in texts for choice, _ in choices)
+        for choice, value in choices:
+            choice.set_options(texts, value=value if is_new else choice.value)
 
     async def _turn(self, pages):
         """Goes on to as many other seeds, after those that are shown or before."""
-        with _answering(self._seeds):
-            seeds = parse_seeds(self._seeds.value, MOST_FACES)
-            by = min(max(pages * len(seeds), -int(seeds.min())), LARGEST - int(seeds.max()))
-            self._seeds.value = write_seeds(seeds + by)
-            await self._draw_faces()
+        by = min(max(pages * len(self._seeds), -int(self._seeds.min())), LARGEST - int(self._seeds.max()))
+        self._wanted.value = write_seeds(self._seeds + by)
+        await self._draw_faces()
 
-    async def _draw_all(self):
-        await asyncio.gather(self._draw_faces(), self._draw_picked(), self._draw_between(), self._draw_sum())
+    async def _change_time(self):
+        if not isinstance(self._shown.reals, str):
+            self._nearest.clear()
+        await asyncio.gather(self._show_faces(), self._show_picked(), self._show_between(), self._show_sum())
 
     async def _draw_faces(self):
-        with _answering(self._seeds):
-            seeds = parse_seeds(self._seeds.value, MOST_FACES)
-            time, generators = self._time.value, self._shown.generators
-            nearest = sorted(range(len(generators)), key=lambda other: abs(other - time))
-            await self._faces.show_faces(self._file('faces'), generators[time], seeds, math.ceil(math.sqrt(len(seeds))),
-                                         ahead=[generators[other] for other in nearest[1:]])
+        with _answering(self._wanted):
+            self._seeds = parse_seeds(self._wanted.value, MOST)
+            await self._show_faces()
 
-    async def _draw_picked(self):
+    async def _draw_sum(self):
+        with _answering(self._sum):
+            self._terms = parse_sum(self._sum.value, MOST) if self._sum.value.strip() else []
+            await self._show_sum()
+
+    async def _show_faces(self):
+        time, generators = self._time.value, self._shown.generators
+        nearest = sorted(range(len(generators)), key=lambda other: abs(other - time))
+        await self._faces.show_faces(self._file('faces'), self._generator, self._seeds,
+                                     math.ceil(math.sqrt(len(self._seeds))),
+                                     ahead=[generators[other] for other in nearest[1:AHEAD + 1]])
+
+    async def _show_picked(self):
         if not self._picked:
             self._picks.clear()
             return
-        seeds = np.array(self._picked)
-        await self._picks.show_faces(self._file('picked'), self._generator, seeds, min(len(seeds), ACROSS))
+        await self._picks.show_faces(self._file('picked'), self._generator, np.array(self._picked),
+                                     min(len(self._picked), ACROSS))
 
-    async def _draw_between(self):
+    async def _show_between(self):
         start, end, percent = self._start.value, self._end.value, int(self._percent.value)
         if start is None or end is None:
             self._between.clear()
             return
-        generator = self._generator
-        await self._between.show(self._file(f'between-{start}-{end}-{percent}'),
-                                 lambda: draw.between(generator, int(start), int(end), percent))
+        await self._between.show(self._file(f'between-{start}-{end}-{percent}'), functools.partial(
+            draw.between, self._generator, int(start), int(end), percent))
 
-    async def _draw_sum(self):
-        if not self._sum.value.strip():
+    async def _show_sum(self):
+        if not self._terms:
             self._result.clear()
             return
-        with _answering(self._sum):
-            terms, generator = parse_sum(self._sum.value, MOST_IN_MEAN), self._generator
-            await self._result.show(self._file('sum'), lambda: draw.result(generator, terms))
+        await self._result.show(self._file('sum'), functools.partial(draw.result, self._generator, self._terms))
 
-    async def _draw_nearest(self):
+    async def _find_nearest(self):
         if self._face.value is None:
             ui.notify('Pick a face first.')
             return
         generator, reals, seeds = self._generator, self._shown.reals, np.array([int(self._face.value)])
         await self._nearest.show(self._file(f'nearest-{self._face.value}'), lambda: draw.neighbours(
             generator, seeds, reals.pack.images, reals.names, NEAREST)[0])
+
+
+def _sum_of(seeds):
+    return ' + '.join(map(str, seeds))
 
 
 def _card(title, hint):
@@ -183,8 +205,8 @@ def _card(title, hint):
     return card
 
 
-def _field(label, on_enter):
-    return ui.input(label).classes('w-full').props('hide-bottom-space').on('keydown.enter', on_enter)
+def _field(label, value, on_enter):
+    return ui.input(label, value=value).classes('w-full').props('hide-bottom-space').on('keydown.enter', on_enter)
 
 
 def _button(text, on_click):

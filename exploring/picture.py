@@ -86,8 +86,8 @@ class Faces(Picture):
         """Makes its place; ``on_pick`` takes the seed of a face that was clicked."""
         super().__init__(width)
         self._on_pick = on_pick
-        self._picked = []
-        self._lay_out((), 1, 1)
+        self._picked, self._ahead, self._is_drawing_ahead = [], [], False
+        self._lay_out((), 1, 1, [])
         self._image.style('cursor: pointer').on_mouse(self._on_click)
 
     async def show_faces(self, name, generator, seeds, columns, ahead=()):
@@ -103,30 +103,34 @@ class Faces(Picture):
         """
         seeds = tuple(seeds.tolist())
         grid = _kept_grid if len(seeds) <= KEPT else _grid
+        others = [functools.partial(grid, other, seeds, columns) for other in ahead if grid is _kept_grid]
+        self._ahead = []
         await self.show(name, functools.partial(grid, generator, seeds, columns),
-                        functools.partial(self._lay_out, seeds, columns, generator.size))
-        wanted = self._wanted
-        for other in ahead if grid is _kept_grid else ():
+                        functools.partial(self._lay_out, seeds, columns, generator.size, others))
+        if self._is_drawing_ahead:
+            return
+        self._is_drawing_ahead = True
+        while self._ahead:
             with contextlib.suppress(RunError):  # told when they are to be shown
-                await run.io_bound(grid, other, seeds, columns)
-            if self._wanted is not wanted:
-                break
+                await run.io_bound(self._ahead.pop(0))
+        self._is_drawing_ahead = False
 
     def mark(self, picked):
         """Frames the faces whose seeds are in a list, here and in what is shown later, and writes their seeds there."""
-        self._picked, side, marks = picked, self._side, []
+        self._picked, side, marks = list(picked), self._side, []
         for place in np.flatnonzero(np.isin(self._seeds, picked)):
             down, across = divmod(int(place), self._columns)
-            x, y = across * side, down * side
+            x, y, seed = across * side, down * side, str(self._seeds[place])
+            height = side * min(0.2, 1.5 / len(seed))
             marks.append(f'<rect x="{x + 1}" y="{y + 1}" width="{side - 2}" height="{side - 2}" fill="none" '
                          f'stroke="{MARK}" stroke-width="2"/><text x="{x + 3}" y="{y + side - 4}" fill="{MARK}" '
-                         f'font-size="{side / 5}" font-weight="bold" paint-order="stroke" stroke="black" '
-                         f'stroke-width="{side / 40}">{self._seeds[place]}</text>')
+                         f'font-size="{height}" font-weight="bold" paint-order="stroke" stroke="black" '
+                         f'stroke-width="{height / 8}">{seed}</text>')
         self._image.set_content(''.join(marks))
 
-    def _lay_out(self, seeds, columns, side):
+    def _lay_out(self, seeds, columns, side, ahead):
         """Takes note of what is shown: ``side`` is the height and width of a face, in pixels."""
-        self._seeds, self._columns, self._side = seeds, columns, side
+        self._seeds, self._columns, self._side, self._ahead = seeds, columns, side, ahead
         self.mark(self._picked)
 
     def _on_click(self, event):

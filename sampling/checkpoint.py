@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
+from tqdm import tqdm
 
 from runtime.checkpoints import UNREADABLE, Checkpoints
 from runtime.errors import RunError, reason_of
@@ -116,7 +117,7 @@ def read_all(paths, kind='trained'):
         try:
             trained = read(path, kind)
         except RunError as error:
-            print(f'warning     {error}; it is passed over')
+            tqdm.write(f'warning     {error}; it is passed over')  # a bar may be there
             continue
         count += 1
         yield trained

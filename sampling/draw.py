@@ -143,7 +143,8 @@ def moment(step, steps_per_epoch):
 
 def _add_up(generator, terms):
     """Returns the latents of each term, float32 [n, z_dim]; their means [terms, z_dim]; the result [1, z_dim]."""
-    members = [generator.latents(term.seeds) for term in terms]
+    latents = generator.latents(np.concatenate([term.seeds for term in terms]))
+    members = np.split(latents, np.cumsum([len(term.seeds) for term in terms])[:-1])
     means = np.stack([latents.mean(axis=0) for latents in members])
     signs = np.array([[term.sign for term in terms]], np.float32)
     return members, means, signs @ means

@@ -79,5 +79,6 @@ def _tflite(generator):
         converted = subprocess.run([sys.executable, '-c', TFLITE], cwd=folder, capture_output=True, text=True,
                                    check=False)
         if converted.returncode:
-            raise RunError(f'TensorFlow Lite does not take this generator:\n{converted.stderr}')
+            last = (converted.stderr.strip().splitlines() or [f'exit status {converted.returncode}'])[-1]
+            raise RunError(f"TensorFlow Lite's converter failed: {last}")
         return Path(folder, 'generator.tflite').read_bytes()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from runtime.errors import RunError
-from sampling.seeds import MOST, parse_seeds
+from sampling.seeds import MOST, parse_seeds, quoted
 
 TERM = re.compile(r'\s*([+-]?)\s*(?:mean\s*\(([^()]*)\)|(\d+))\s*', re.ASCII)
 
@@ -44,18 +44,21 @@ def parse_sum(text, most=MOST):
 
     Args:
       text: the sum.
-      most: how many seeds each mean may have.
+      most: how many seeds there may be.
 
     Raises:
-      RunError: it is none, or a mean has too many.
+      RunError: it is none, or has too many seeds.
     """
-    terms, place = [], 0
+    terms, place, count = [], 0, 0
     while place < len(text) or not terms:
         match = TERM.match(text, place)
         if not match or (terms and not match[1]):
-            raise RunError(f'the sum {text!r} is not understood from {text[place:]!r} on; seeds and means of seeds are '
-                           'added and taken away, as "mean(7,9,12) - mean(3,4) + 20"')
+            raise RunError(f'the sum {quoted(text)} is not understood from {quoted(text[place:])} on; seeds and means '
+                           'of seeds are added and taken away, as "mean(7,9,12) - mean(3,4) + 20"')
         terms.append(Term(-1 if match[1] == '-' else 1, text[match.start():match.end()].strip().lstrip('+- '),
                           parse_seeds(match[3] or match[2], most)))
         place = match.end()
+        count += len(terms[-1].seeds)
+        if count > most:
+            raise RunError(f'the sum {quoted(text)} has more than {most:,} seeds, which are too many at once')
     return terms

@@ -199,10 +199,15 @@ def test_pick_slide_add_and_find(run, address, visit, generator):
     visitor.slide('Percent of the way', 30)
     visitor.until_shows('Between two', grid(generator, [40], 1, 1))
     visitor.write(SUM, 'mean(3,40) - 7')
+    visitor.pick('Faces', 12, 8, 8)  # changes no sum that was written
+    visitor.until_shows('Between two', draw.between(generator, 40, 12, 100))
     visitor.until_shows('Sum', draw.result(generator, parse_sum('mean(3,40) - 7')))
+    visitor.pick('Picked faces', 0, 1, 3)  # nor which two were chosen, as 3 is not one of them
+    visitor.until_shows('Picked faces', grid(generator, [40, 12], 1, 2))
+    visitor.until_shows('Between two', draw.between(generator, 40, 12, 100))
     visitor.press('Nearest training images', 'Find')
     reals = open_reals(run, SIZE, None, run.parent / 'cache')
-    nearest, _ = draw.neighbours(generator, np.array([40]), reals.pack.images, reals.names, 5)
+    nearest, _ = draw.neighbours(generator, np.array([12]), reals.pack.images, reals.names, 5)
     visitor.until_shows('Nearest training images', nearest)
     assert not visitor.browser.get_log('browser')
 
@@ -215,6 +220,7 @@ def test_training_time(run, address, visit, generator):
     visitor.pick('Faces', 0, 2, 2)
     visitor.pick('Faces', 3, 2, 2)
     visitor.until_shows('Between two', draw.between(generator, 5, 11, 50))
+    visitor.write(SEEDS, 'abc')  # is not what is shown
     for step, by in (20, -1), (0, -2):
         visitor.slide('Training time', by)
         visitor.says(f'step {step}, epoch {step / 125:.2f}')
@@ -270,9 +276,10 @@ def test_two_at_once(address, visit, generator):
 @needs_a_browser
 @pytest.mark.parametrize(('field', 'text', 'sentence'), [
     (SEEDS, 'abc', "'abc' in the seeds 'abc' is no seed: whole numbers from 0 and ranges are"),
-    (SEEDS, '0-999999', "'0-999999' names 1,000,000 seeds, more than 1,024 at once"),
+    (SEEDS, '0-999999', "'0-999999' names 1,000,000 seeds, more than 256 at once"),
     (SUM, '7 +', "the sum '7 +' is not understood"),
-    (SUM, 'mean(0-99)', "'0-99' names 100 seeds, more than 64 at once"),
+    (SUM, 'mean(0-999)', "'0-999' names 1,000 seeds, more than 256 at once"),
+    (SUM, 'mean(0-199) + mean(0-199)', "the sum 'mean(0-199) + mean(0-199)' has more than 256 seeds"),
 ])
 def test_mistakes_on_the_page(address, visit, generator, field, text, sentence):
     visitor = visit(address)

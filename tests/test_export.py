@@ -119,6 +119,8 @@ def test_a_file_goes_into_a_folder_under_its_usual_name(run, tmp_path):
     (['--out={run}'], '{run} exists; remove it, or --out names another place'),
     (['--out={run}/log.jsonl'], '{run}/log.jsonl exists; remove it, or --out names another place'),
     (['--out={run}/log.jsonl/saved'], '{run}/log.jsonl/saved cannot be written: {run}/log.jsonl is a file; --out'),
+    (['--out={run}/x.TFLITE', '--format=onnx'], '--out={run}/x.TFLITE ends in .tflite, which --format=onnx does not'),
+    (['--out={run}/' + 'x' * 300], '{run}/' + 'x' * 300 + ' cannot be written: File name too long; --out'),
     (['--out={run}/new', '--checkpoint=all'], '--checkpoint=all names several; one is exported'),
     (['--out={run}/new', '--checkpoint=7'], '{run} holds no checkpoint of step 7; there are those of 0, 30'),
 ])

@@ -109,7 +109,8 @@ def test_seeds_are_read(text, seeds):
 @pytest.mark.parametrize(('text', 'message'), [
     ('7,x', r"'x' in the seeds '7,x' is no seed: .*, as 7,100-163"), ('', 'is no seed'), ('1,,2', 'is no seed'),
     ('-3', 'is no seed'), ('1.5', 'is no seed'), ('\u0663', 'is no seed'), ('9-3', '3-9 would do'),
-    ('9223372036854775808', 'too large'), ('0-99999999999', '100,000,000,000 seeds, more than')])
+    ('9223372036854775808', 'too large'), ('0-99999999999', '100,000,000,000 seeds, more than'),
+    ('9' * 5000, 'too long')])
 def test_no_seeds(text, message):
     with pytest.raises(RunError, match=message):
         parse_seeds(text)
