@@ -67,7 +67,7 @@ def _path():
         is_there = os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir()))
     except OSError as error:
         raise cannot_be_written(path, 'out', error) from error
-    if is_there:
+    if is_there or path == Path.cwd():  # which cannot be replaced under a shell's feet
         raise RunError(f'{path} exists; remove it, or --out names another place')
     return path
 
