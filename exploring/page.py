@@ -110,7 +110,7 @@ class Page:
 
     async def _pick(self, seed):
         """Picks a face, or lets it go."""
-        was_sum_of_picked = self._sum.value == _sum_of(self._picked)
+        is_sum_of_picked = self._sum.value == _sum_of(self._picked)  # and not one that was written
         is_new = seed not in self._picked
         if is_new:
             self._picked.append(seed)
@@ -119,10 +119,11 @@ class Page:
         self._faces.mark(self._picked)
         self._picks.mark(self._picked)
         self._offer(is_new)
-        await self._show_picked()
-        if was_sum_of_picked:
+        if is_sum_of_picked:
             self._sum.value = _sum_of(self._picked)
-            await self._draw_sum()
+            await asyncio.gather(self._show_picked(), self._draw_sum())
+        else:
+            await self._show_picked()
 
     def _offer(self, is_new):
         """Offers the picked faces where one is chosen; chooses the last where one is new, or the chosen one is gone."""
