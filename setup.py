@@ -24,7 +24,7 @@ setup(
         'video': ['av'],  # MP4, by imageio
         'onnx': ['tf2onnx', 'onnx<1.19'],  # later ones fail on the ml_dtypes that TensorFlow before 2.19 takes
         'explore': ['nicegui>=3'],  # the page of explore.py
-        'test': ['pytest', 'ruff', 'av', 'matplotlib', 'jinja2', 'tf2onnx', 'onnx<1.19', 'onnxruntime',
+        'test': ['pytest', 'pytest-xdist', 'ruff', 'av', 'matplotlib', 'jinja2', 'tf2onnx', 'onnx<1.19', 'onnxruntime',
                  'ai-edge-litert', 'nicegui>=3', 'selenium'],
     },
 )
