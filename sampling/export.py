@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tensorflow.compat.v1 as tf
 
-from runtime.errors import RunError
+from runtime.errors import RunError, reason_of
 from runtime.files import cannot_be_written, write_output
 
 SUFFIXES = {'saved_model': '', 'onnx': '.onnx', 'tflite': '.tflite'}  # of what is written
@@ -75,7 +75,11 @@ def _onnx(generator):
 
 def _tflite(generator):
     with tempfile.TemporaryDirectory() as folder:
-        generator.save(Path(folder, 'saved'))
+        try:
+            generator.save(Path(folder, 'saved'))
+        except (OSError, tf.errors.OpError) as error:
+            raise RunError(f'{folder} cannot be written: {reason_of(error)}; TMPDIR in the environment names another '
+                           'place for temporary files') from error
         converted = subprocess.run([sys.executable, '-c', TFLITE], cwd=folder, capture_output=True, text=True,
                                    check=False)
         if converted.returncode:
