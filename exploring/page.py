@@ -93,12 +93,12 @@ class Page:
 
     def _build_nearest(self):
         with _card('Nearest training images', 'By the root mean square of the differences, in grey levels of 255.'):
-            if isinstance(self._shown.reals, str):
-                ui.label(self._shown.reals)
-                return
             with ui.row().classes('items-center'):
                 self._face = ui.select([], label='Of', on_change=lambda: self._nearest.clear()).classes('w-32')
-                _button('Find', self._find_nearest)
+                find = _button('Find', self._find_nearest)
+            if isinstance(self._shown.reals, str):
+                find.disable()
+                ui.label(self._shown.reals)
             self._nearest = Picture('auto')
 
     @property
@@ -129,9 +129,7 @@ class Page:
         """Offers the picked faces where one is chosen; chooses the last where one is new, or the chosen one is gone."""
         texts = [str(seed) for seed in self._picked]  # a large seed is no number to a browser
         last, one_before = [*texts[::-1], None, None][:2]
-        choices = [(self._start, one_before), (self._end, last if len(texts) > 1 else None)]
-        if not isinstance(self._shown.reals, str):
-            choices.append((self._face, last))
+        choices = [(self._start, one_before), (self._end, last if len(texts) > 1 else None), (self._face, last)]
         is_new = is_new or not all(choice.value in texts for choice, _ in choices)
         for choice, value in choices:
             choice.set_options(texts, value=value if is_new else choice.value)
@@ -143,8 +141,7 @@ class Page:
         await self._draw_faces()
 
     async def _change_time(self):
-        if not isinstance(self._shown.reals, str):
-            self._nearest.clear()
+        self._nearest.clear()
         await asyncio.gather(self._show_faces(), self._show_picked(), self._show_between(), self._show_sum())
 
     async def _draw_faces(self):

@@ -110,10 +110,12 @@ class Faces(Picture):
         if self._is_drawing_ahead:
             return
         self._is_drawing_ahead = True
-        while self._ahead:
-            with contextlib.suppress(RunError):  # told when they are to be shown
-                await run.io_bound(self._ahead.pop(0))
-        self._is_drawing_ahead = False
+        try:
+            while self._ahead:
+                with contextlib.suppress(RunError):  # told when they are to be shown
+                    await run.io_bound(self._ahead.pop(0))
+        finally:
+            self._is_drawing_ahead = False
 
     def mark(self, picked):
         """Frames the faces whose seeds are in a list, here and in what is shown later, and writes their seeds there."""

@@ -28,6 +28,7 @@ from sampling.generator import TrainedGenerator
 from sampling.latents import parse_sum
 from sampling.reals import open_reals
 from tests.runs import config
+from tests.workers import await_server, free_addresses
 
 SCRIPT = Path(train.__file__).with_name('explore.py')
 SIZE = 16
@@ -51,16 +52,7 @@ def command(run, port, *flags):
 
 
 def free_port():
-    with socket.create_server(('127.0.0.1', 0)) as server:
-        return server.getsockname()[1]
-
-
-def can_connect(host, port):
-    try:
-        socket.create_connection((host, port)).close()
-    except OSError:
-        return False
-    return True
+    return int(free_addresses(1)[0].partition(':')[2])
 
 
 @pytest.fixture(scope='module')
@@ -80,8 +72,7 @@ def serve():
             if line.startswith('page '):
                 break
         assert lines[-1].startswith(f'page        http://127.0.0.1:{port}/'), ''.join(lines)
-        while not can_connect('127.0.0.1', port):  # it says so just before
-            pass
+        await_server(f'127.0.0.1:{port}', process)  # it says so just before
         return f'http://127.0.0.1:{port}/', process
 
     yield serve
@@ -322,7 +313,8 @@ def test_signals(run, serve, number):
 
 
 def test_this_machine_alone(address):
-    assert not can_connect('127.0.0.2', urllib.parse.urlparse(address).port)  # where 0.0.0.0 would answer, too
+    with socket.socket() as one:  # where 0.0.0.0 would answer, too
+        assert one.connect_ex(('127.0.0.2', urllib.parse.urlparse(address).port)) != 0
 
 
 def mistake(run, port, *flags):
