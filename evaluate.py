@@ -32,12 +32,12 @@ from evaluation.table import table
 from metrics.errors import MetricError
 from runtime.errors import RunError
 from runtime.files import make_folder, write_output
-from sampling.checkpoint import WEIGHTS, find, open_run, read, read_all
+from sampling.checkpoint import WEIGHTS, WEIGHTS_HELP, find, open_run, read, read_all
 from sampling.generator import BATCH_NORMS, TrainedGenerator
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string('model_dir', None, 'The directory of the run, as train.py left it.')
+flags.DEFINE_string('model_dir', None, 'The run directory that train.py made. Unset: the pretrained generator.')
 flags.DEFINE_string('checkpoint', 'latest', 'latest; a step; all; or the path of one.')
 flags.DEFINE_string('dataset_dir', None, 'The real images. Unset: those that the run was trained on.')
 flags.DEFINE_string('cache_dir', CACHE_DIR, 'Where the packs of decoded images and the features of real images are '
@@ -48,7 +48,7 @@ flags.DEFINE_list('metrics', None, 'swd, msssim, fid, kid, each with a sample si
 flags.DEFINE_string('inception_graph', None, 'classify_image_graph_def.pb, the Inception network of 2015, for fid and '
                     'kid.')
 flags.DEFINE_enum('batch_norm', 'population', BATCH_NORMS, 'As of sample.py.')
-flags.DEFINE_enum('weights', 'trained', WEIGHTS, 'As of sample.py.')
+flags.DEFINE_enum('weights', 'auto', WEIGHTS, WEIGHTS_HELP)
 flags.DEFINE_integer('batch_size', 128, 'Images drawn at once, at the most.', lower_bound=1)
 flags.DEFINE_integer('seed', 0, 'The first seed of the faces. It also decides how real images are split, and which '
                      'patches are taken.', lower_bound=0, upper_bound=2**32 - 1)
@@ -74,7 +74,7 @@ def evaluate():
         for trained in read_all(found, FLAGS.weights) if FLAGS.checkpoint == 'all' else [read(found[0], FLAGS.weights)]:
             if evaluator is None:
                 evaluator = stack.enter_context(open_evaluator(
-                    trained.path.parent, trained.size, FLAGS.metrics, FLAGS.dataset_dir, FLAGS.cache_dir,
+                    trained.source, trained.size, FLAGS.metrics, FLAGS.dataset_dir, FLAGS.cache_dir,
                     FLAGS.inception_graph, FLAGS.seed))
             with TrainedGenerator(trained, FLAGS.batch_norm, FLAGS.batch_size) as generator:
                 measured = evaluator.measure(generator)

@@ -1,5 +1,6 @@
 """Opens a page in the browser to play with the faces of a run.
 
+    python explore.py                                                       # the pretrained generator
     python explore.py --model_dir=runs/demo_faces                           # on http://127.0.0.1:8080/, for you alone
     python explore.py --model_dir=runs/demo_faces --port=8081 --nobrowser   # open the page yourself
     python explore.py --model_dir=runs/demo_faces --host=0.0.0.0            # for everyone who reaches this machine
@@ -25,13 +26,12 @@ from data.errors import DataError
 from data.pack import CACHE_DIR
 from exploring.shown import opened
 from runtime.errors import RunError, reason_of
-from sampling.checkpoint import WEIGHTS, open_run
+from sampling.checkpoint import WEIGHTS, WEIGHTS_HELP, open_run
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string('model_dir', None, 'The directory of the run, as train.py left it.')
-flags.DEFINE_enum('weights', 'trained', WEIGHTS, 'trained: as training left them. ema: their averages over the steps, '
-                  'where train.py kept them by --ema_decay.')
+flags.DEFINE_string('model_dir', None, 'The run directory that train.py made. Unset: the pretrained generator.')
+flags.DEFINE_enum('weights', 'auto', WEIGHTS, WEIGHTS_HELP)
 flags.DEFINE_string('host', '127.0.0.1', 'Where the page is to be had: this machine alone; 0.0.0.0 is everywhere.')
 flags.DEFINE_integer('port', 8080, 'At which port.', lower_bound=1, upper_bound=65535)
 flags.DEFINE_bool('browser', True, 'Open the page in the browser of this machine.')
@@ -44,9 +44,7 @@ def main(argv):
         raise app.UsageError(f'{argv[1]} is not expected: all that can be said is said by flags, as --model_dir=DIR')
     tf.logging.set_verbosity(tf.logging.ERROR)
     with runtime.stop.answering('explore.py', DataError, RunError):
-        if FLAGS.model_dir is None:
-            raise RunError('--model_dir=DIR says of which run')
-        run = open_run(FLAGS.model_dir)
+        run = None if FLAGS.model_dir is None else open_run(FLAGS.model_dir)
         serve = _server()
         _require_free(FLAGS.host, FLAGS.port)
         with opened(run, FLAGS.weights, FLAGS.dataset_dir, FLAGS.cache_dir) as shown:

@@ -1,11 +1,13 @@
-"""Takes the generator of a checkpoint elsewhere: as a SavedModel, in ONNX or for TensorFlow Lite.
+"""Takes the generator of a checkpoint elsewhere: as a SavedModel, in ONNX, for TensorFlow Lite, or in one .npz.
 
+    python export.py --out=faces                                                         # the pretrained generator
     python export.py --model_dir=runs/demo_faces --out=faces                             # a SavedModel, a folder
     python export.py --model_dir=runs/demo_faces --out=faces/generator.onnx --format=onnx
     python export.py --model_dir=runs/demo_faces --out=faces/generator.tflite --format=tflite
+    python export.py --model_dir=runs/demo_faces --out=faces/generator.npz --format=npz  # for sample.py --checkpoint
 
-Each draws, without this project, from latents z, float32 [n, z_dim], the images, uint8 [n, size, size, 3], that
-sample.py draws; the SavedModel from seeds, int64 [n], too.
+The first three draw without this project: from latents z, float32 [n, z_dim], the images, uint8 [n, size, size, 3],
+that sample.py draws; the SavedModel from seeds, int64 [n], too.
 """
 
 import runtime.stop  # first: it sets what TensorFlow reads when it is loaded, which takes seconds
@@ -23,18 +25,18 @@ from absl import app, flags
 
 from runtime.errors import RunError
 from runtime.files import cannot_be_written
-from sampling.checkpoint import WEIGHTS, find, open_run, read
+from sampling.checkpoint import WEIGHTS, WEIGHTS_HELP, find, open_run, read
 from sampling.export import SUFFIXES, export, require_converter
 from sampling.generator import TrainedGenerator
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string('model_dir', None, 'The directory of the run, as train.py left it.')
+flags.DEFINE_string('model_dir', None, 'The run directory that train.py made. Unset: the pretrained generator.')
 flags.DEFINE_string('checkpoint', 'latest', 'latest; a step; or the path of one.')
-flags.DEFINE_enum('weights', 'trained', WEIGHTS, 'trained: as training left them. ema: their averages over the steps, '
-                  'where train.py kept them by --ema_decay.')
-flags.DEFINE_enum('format', 'saved_model', list(SUFFIXES), 'What is written.')
-flags.DEFINE_string('out', None, 'Where: a folder; with --format=onnx or tflite a file, or a folder for it.')
+flags.DEFINE_enum('weights', 'auto', WEIGHTS, WEIGHTS_HELP)
+flags.DEFINE_enum('format', 'saved_model', list(SUFFIXES),
+                  'What is written. npz: weights and statistics in one file, which --checkpoint of sample.py takes.')
+flags.DEFINE_string('out', None, 'Where: a folder; with other formats a file, or a folder for it.')
 
 
 def main(argv):

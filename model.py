@@ -160,12 +160,13 @@ class DCGAN:
         with tf.control_dependencies([done]):
             return tf.no_op(name='train')
 
-    def sample_images(self, row=8, col=8, inputs=None):
+    def sample_images(self, row=8, col=8, inputs=None, getter=None):
         """Draws a grid of images, batch normalisation taking, as in the article, the statistics of this very batch.
 
         Args:
           row, col: images down and across.
           inputs: latents, float32 [n, z_dim] in [-1, 1], at least row * col; None is ``self.z``.
+          getter: custom getter of the generator's variables, as ``tf.variable_scope`` takes it; None for none.
 
         Returns:
           String scalar, a PNG of row * size by col * size pixels.
@@ -178,7 +179,8 @@ class DCGAN:
             raise ValueError(f'a grid of {row} x {col} images needs {row * col} latents, not {inputs.shape[0]}')
         updates = tf.get_collection_ref(tf.GraphKeys.UPDATE_OPS)
         before = len(updates)
-        images = self.g(inputs, training=True)
+        with tf.variable_scope(tf.get_variable_scope(), custom_getter=getter):
+            images = self.g(inputs, training=True)
         del updates[before:]  # to look at samples does not move the averages
         images = tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
         images = tf.unstack(images[:row * col], num=row * col)

@@ -1,6 +1,7 @@
 """Draws faces from the checkpoint of a run.
 
-    python sample.py --model_dir=runs/demo_faces                                 # a grid, from the newest checkpoint
+    python sample.py                                                             # a grid, from the pretrained generator
+    python sample.py --model_dir=runs/demo_faces                                 # from the newest checkpoint of a run
     python sample.py --model_dir=runs/demo_faces --checkpoint=all                # a grid of each, of the same latents
     python sample.py --model_dir=runs/demo_faces --num_images=1000 --out=faces/  # a file for each face
     python sample.py --model_dir=runs/demo_faces --seeds=7,100-163               # the faces of these seeds
@@ -36,7 +37,7 @@ from data.pack import CACHE_DIR
 from runtime.errors import RunError
 from runtime.files import write_output
 from sampling import draw
-from sampling.checkpoint import WEIGHTS, find, name_of, open_run, read, read_all
+from sampling.checkpoint import WEIGHTS, WEIGHTS_HELP, find, name_of, open_run, read, read_all
 from sampling.generator import BATCH_NORMS, TrainedGenerator
 from sampling.latents import parse_sum
 from sampling.pictures import FILMS, png, require_library
@@ -45,7 +46,7 @@ from sampling.seeds import parse_seeds, write_seeds
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string('model_dir', None, 'The directory of the run, as train.py left it.')
+flags.DEFINE_string('model_dir', None, 'The run directory that train.py made. Unset: the pretrained generator.')
 flags.DEFINE_string('checkpoint', 'latest', 'latest; a step; all, a picture for each that is kept; or the path of one.')
 flags.DEFINE_string('out', None, 'A picture (.png, of walks .gif or .mp4, too), or a folder: of a file for each face, '
                     'with --checkpoint=all of a grid for each checkpoint. Unset: a picture in --model_dir, or in the '
@@ -60,8 +61,7 @@ flags.DEFINE_enum('batch_norm', 'population', BATCH_NORMS, 'Which mean and varia
                   'population: those of many fixed latents, so that a face is the same whatever is drawn with it. '
                   'batch: as the article does, those of the images drawn with it, at most --batch_size at once. '
                   'moving: the moving averages of training, which lag behind the generator.')
-flags.DEFINE_enum('weights', 'trained', WEIGHTS, 'trained: as training left them. ema: their averages over the steps, '
-                  'where train.py kept them by --ema_decay.')
+flags.DEFINE_enum('weights', 'auto', WEIGHTS, WEIGHTS_HELP)
 flags.DEFINE_integer('batch_size', 128, 'Images drawn at once, at the most.', lower_bound=1)
 flags.DEFINE_string('interpolate', None, 'Walk between the latents of these seeds, as 7,100,31.')
 flags.DEFINE_integer('frames', 16, 'Images of each walk, from one seed to the next.', lower_bound=2)
@@ -171,7 +171,7 @@ def _draw_film(model_dir):
 
 
 def _neighbours(generator, seeds):
-    reals = _training_images(generator.trained.path.parent, generator.size)
+    reals = _training_images(generator.trained.source, generator.size)
     content, lines = draw.neighbours(generator, seeds, reals.pack.images, reals.names, FLAGS.neighbours)
     print('nearest     by the root mean square of the differences, in grey levels of 255', *lines, sep='\n')
     return content
@@ -216,7 +216,7 @@ def _is_folder(out):
 
 
 def _kind():
-    return '' if FLAGS.weights == 'trained' else f'-{FLAGS.weights}'
+    return '' if FLAGS.weights == 'auto' else f'-{FLAGS.weights}'
 
 
 def _path(model_dir, what, name):

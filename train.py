@@ -1,8 +1,9 @@
 """Trains the article's DCGAN.
 
-    python train.py                                    # on the embedded faces
-    python train.py --dataset_dir=img_align_celeba     # on a folder of images, at any depth, or a .zip of one
-    python train.py --epochs=25 --sample_steps=100     # longer, and seen more often
+    python train.py                                    # a quarter-width model on the embedded faces, within minutes
+    python train.py --dataset_dir=img_align_celeba     # the article's run: a folder of images, or a .zip of one
+    python train.py --preset=article                   # the article's model on the embedded faces
+    python train.py --epochs=120 --sample_steps=100    # longer, and seen more often
 
 Everything the run leaves is in --model_dir: config.json, checkpoints, TensorBoard events, log.jsonl, reals.png and, in
 samples/, an 8x8 grid before the first step and at the end of every epoch. Ctrl-C saves and stops; the same command
@@ -39,7 +40,7 @@ from data.celeba import shortfall
 from data.crop import CROPS
 from data.errors import DataError
 from data.pack import CACHE_DIR, make_pack
-from data.source import open_source
+from data.source import name_of_source, open_source
 from data.stream import steps_per_epoch, stream
 from model import DCGAN
 from runtime.checkpoints import Checkpoints, is_milestone
@@ -58,10 +59,27 @@ from runtime.hooks import (
 )
 from runtime.journal import Journal
 from runtime.run_directory import WILDCARDS, RunDirectory
-from runtime.session import PRECISIONS, cores, describe_device, gpu, processor, session_config
+from runtime.session import (
+    PRECISIONS,
+    cores,
+    describe_device,
+    faster_precision,
+    gpu,
+    processor,
+    session_config,
+)
 from sampling.pictures import grid
 
 FLAGS = flags.FLAGS
+
+PRESETS = {
+    'article': {'g_depths': [1024, 512, 256, 128], 'd_depths': [64, 128, 256, 512], 'batch_size': 128, 'epochs': 5,
+                'ema_decay': None},
+    'demo': {'g_depths': [256, 128, 64, 32], 'd_depths': [32, 64, 128, 256], 'batch_size': 64, 'epochs': 60,
+             'ema_decay': 0.999},
+}
+# Images a second on two AVX2 cores in float32, measured, for the time that a preset takes.
+IMAGES_PER_SECOND = {'article': 26, 'demo': 165}
 
 flags.DEFINE_string('dataset_dir', None, 'Folder of images, at any depth, or a .zip of one. Unset: the embedded faces.')
 flags.DEFINE_string('model_dir', None, "What the run leaves. Unset: runs/<the data set's name>.")
@@ -70,18 +88,21 @@ flags.DEFINE_integer('image_size', 64, 'Height and width of the images, in pixel
                      '--g_depths.', lower_bound=1)
 flags.DEFINE_enum('crop', 'auto', ['auto', *CROPS], 'What is kept of each image. auto: center108 of images of the size '
                   'of aligned CelebA, the largest centred square of any other.')
-flags.DEFINE_integer('batch_size', 128, 'Images a step.', lower_bound=1)
+flags.DEFINE_enum('preset', None, PRESETS, 'Which defaults hold for --g_depths, --d_depths, --batch_size, --epochs and '
+                  '--ema_decay. article: 1024,512,256,128, 64,128,256,512, 128, 5, none. demo: 256,128,64,32, '
+                  '32,64,128,256, 64, 60, 0.999. Unset: article with --dataset_dir, demo without.')
+flags.DEFINE_integer('batch_size', None, "Images a step. Unset: the preset's.", lower_bound=1)
 flags.DEFINE_integer('z_dim', 100, 'Length of a latent.', lower_bound=1)
-flags.DEFINE_list('g_depths', '1024,512,256,128', "Channels of the generator's layers.")
-flags.DEFINE_list('d_depths', '64,128,256,512', "Channels of the discriminator's layers.")
-flags.DEFINE_integer('epochs', 5, 'End after this many passes over the images.', lower_bound=1)
+flags.DEFINE_list('g_depths', None, "Channels of the generator's layers. Unset: the preset's.")
+flags.DEFINE_list('d_depths', None, "Channels of the discriminator's layers. Unset: the preset's.")
+flags.DEFINE_integer('epochs', None, "End after this many passes over the images. Unset: the preset's.", lower_bound=1)
 flags.DEFINE_integer('max_steps', None, 'End after this many steps, if that comes before --epochs.', lower_bound=1)
 flags.DEFINE_float('learning_rate', 0.0002, 'Of both Adams.', lower_bound=0.0)
 flags.DEFINE_float('d_learning_rate', None, "Of the discriminator's Adam, where it is to be another.", lower_bound=0.0)
 flags.DEFINE_float('beta1', 0.5, 'Of both Adams.', lower_bound=0.0, upper_bound=0.9999)
 flags.DEFINE_float('ema_decay', None, "Also keep an exponential moving average of the generator's variables, of which "
-                   'it keeps this share at a step, as 0.999; sample.py and evaluate.py take it by --weights=ema.',
-                   lower_bound=0.0, upper_bound=0.999999)
+                   'it keeps this share at a step, as 0.999; grids, sample.py and evaluate.py draw from it. 0: none. '
+                   "Unset: the preset's.", lower_bound=0.0, upper_bound=0.999999)
 flags.DEFINE_integer('seed', 0, 'Decides the first weights, the order of the images and all latents.', lower_bound=0,
                      upper_bound=2**31 - 1)
 flags.DEFINE_enum('precision', 'float32', PRECISIONS, 'Of products and convolutions; bfloat16 is for processors, '
@@ -91,8 +112,8 @@ flags.DEFINE_bool('deterministic', False, 'Have TensorFlow use ops that give the
                   'where some do not, or are slower then. A processor needs no such thing.')
 flags.DEFINE_integer('sample_steps', None, 'Draw a grid every so many steps, besides the end of every epoch.',
                      lower_bound=1)
-flags.DEFINE_integer('save_steps', 250, 'Save a checkpoint every so many steps, besides the start and the end of '
-                     'epochs 1, 2, 5, 10, 20, 30, ...', lower_bound=1)
+flags.DEFINE_integer('save_steps', 250, 'Save a checkpoint every so many steps, besides 0, 3164 and 7910, '
+                     "the article's moments, and the end of epochs 1, 2, 5, 10, 20, 30, ...", lower_bound=1)
 flags.DEFINE_integer('log_steps', 10, 'Log losses and speed every so many steps.', lower_bound=1)
 
 # Where the images lie may change, too: what they are is told by their number and checksum.
@@ -126,6 +147,7 @@ class Config(NamedTuple):
 
 
 DEFAULTS = {**Config._field_defaults, 'workers': 1}  # of what older runs do not record
+AVERAGE = '/ExponentialMovingAverage'  # after a variable's name, that of its moving average
 
 
 class Output(NamedTuple):
@@ -176,7 +198,7 @@ def train(config, model_dir, cache_dir):
         source = open_source(config.dataset_dir)
         if not everyone.is_first:
             return _train_along(config, source, cache_dir, everyone)
-        directory = RunDirectory(model_dir or Path('runs', re.sub(f'[{re.escape(WILDCARDS)}]', '_', source.name)))
+        directory = RunDirectory(model_dir or default_model_dir(source.name))
         with directory.locked():
             return _train(config, source, directory, cache_dir, everyone)
 
@@ -204,10 +226,14 @@ def _train(config, source, directory, cache_dir, everyone):
         if missing := shortfall(source.names, pack.source_shape):
             print(f'warning     {missing}')
         print(f'crop        {_describe_crop(pack)}')
+        if not first_step:
+            print(f'preset      {describe_preset(config, len(pack.images))}')
         print(f'steps       {last_step}, {epoch_steps} an epoch, {config.batch_size} images each'
               + (f' on each of {everyone.count} workers' if everyone.count > 1 else ''))
         print(f'parameters  generator {_parameters(graph.dcgan.g):,}, discriminator {_parameters(graph.dcgan.d):,}')
         print(f'device      {describe_device()}')
+        if faster := faster_precision(config.precision):
+            print(f'precision   {config.precision}; --precision={faster} is faster on this processor')
         print(f'run         {directory.path}' + (f', going on from step {first_step}' if first_step else ''))
         checkpoints.name()
         if first_step >= last_step:
@@ -300,7 +326,7 @@ def build(config, images, everyone):
         measured = everyone.average(measured)
     measures = dict(zip(('g_loss', 'd_loss', 'spread'), measured, strict=True), step=step)
     start = tf.group(batches.initializer, *everyone.take_from_first(tf.global_variables()))
-    return TrainGraph(dcgan, train_op, measures, dcgan.sample_images(8, 8, latents), start)
+    return TrainGraph(dcgan, train_op, measures, dcgan.sample_images(8, 8, latents, _average_of_variables()), start)
 
 
 def run(config, graph, settings, everyone, last_step, epoch_steps, output=None):
@@ -366,12 +392,76 @@ def main(argv):
 
 
 def config_of(values):
-    """Returns the Config that parsed flags give."""
-    config = {name: getattr(values, name) for name in Config._fields}
-    config['dataset_dir'] = values.dataset_dir and os.path.realpath(os.path.expanduser(values.dataset_dir))
-    config['g_depths'] = [int(depth) for depth in values.g_depths]
-    config['d_depths'] = [int(depth) for depth in values.d_depths]
-    return Config(**config)
+    """Returns the Config that parsed flags give: a flag that is not given has the value of the run, if it goes on.
+
+    Otherwise it has that of the preset, or its default. --max_steps counts for one start alone.
+
+    Raises:
+      RunError: config.json of the run is damaged.
+    """
+    given = {name: getattr(values, name) for name in Config._fields if values[name].present}
+    if 'dataset_dir' in given:  # an empty one is refused later
+        given['dataset_dir'] = given['dataset_dir'] and os.path.realpath(os.path.expanduser(given['dataset_dir']))
+    for name in 'g_depths', 'd_depths':
+        if name in given:
+            given[name] = [int(depth) for depth in given[name]]
+    if given.get('ema_decay') == 0:
+        given['ema_decay'] = None
+    recorded = _recorded(values.model_dir, given.get('dataset_dir'))
+    preset = values.preset or ('article' if given.get('dataset_dir') is not None else 'demo')
+    config = {name: getattr(values, name) for name in Config._fields} | PRESETS[preset]
+    config |= {name: value for name, value in recorded.items() if name in Config._fields and name != 'max_steps'}
+    if values.preset is not None:
+        config |= PRESETS[preset]
+    return Config(**config | given)
+
+
+def _recorded(model_dir, dataset_dir):
+    """Returns the settings of the run that goes on, {} where one begins."""
+    directory = RunDirectory(model_dir or default_model_dir(name_of_source(dataset_dir)))
+    if not Checkpoints(directory).steps() or not (directory.path / 'config.json').exists():
+        return {}
+    return {**DEFAULTS, **directory.read_config()}
+
+
+def default_model_dir(name):
+    """Returns where the run on the data set of a name is."""
+    return Path('runs', re.sub(f'[{re.escape(WILDCARDS)}]', '_', name))
+
+
+def describe_preset(config, images):
+    """Returns in words which preset holds, how long it takes, and how to get another."""
+    settings = config._asdict()
+    names = [name for name, preset in PRESETS.items() if config.image_size == 64
+             and all(settings[key] == preset[key] for key in ('g_depths', 'd_depths'))]
+    if not names:
+        return 'none: the size of the model is your own'
+    name, preset = names[0], PRESETS[names[0]]
+    changed = ', '.join(f'--{key}' for key, value in preset.items() if settings[key] != value)
+    steps = min(config.epochs * steps_per_epoch(images, config.batch_size), config.max_steps or sys.maxsize)
+    seconds = steps * config.batch_size / IMAGES_PER_SECOND[name]
+    what = {'article': "article, its model and settings", 'demo': "demo, a quarter of the article's width"}[name]
+    other = {'article': 'demo: faces within minutes', 'demo': "article: the article's own"}[name]
+    return (what + (f' but for {changed}' if changed else '') + f'; about {_duration(seconds)} on two cores '
+            f'(--preset={other})')
+
+
+def _duration(seconds):
+    minutes = max(1, round(seconds / 60))
+    if minutes < 90:
+        return f'{minutes} minute{"s" * (minutes > 1)}'
+    return f'{seconds / 3600:.0f} hours'
+
+
+def _average_of_variables():
+    """Returns a getter that gives each variable of the current graph its moving average; None where none is kept."""
+    averages = {variable.op.name.removesuffix(AVERAGE): variable for variable in tf.global_variables()
+                if variable.op.name.endswith(AVERAGE)}
+
+    def get(getter, name, *args, **kwargs):
+        return averages[name] if name in averages else getter(name, *args, **kwargs)
+
+    return get if averages else None
 
 
 def _warn_of_changes(before, now):
@@ -406,6 +496,10 @@ def _parameters(network):
 
 
 def _are_depths(values):
+    return values is None or _are_whole_numbers(values)
+
+
+def _are_whole_numbers(values):
     return bool(values) and all(value.isdecimal() and int(value) > 0 for value in values)
 
 
@@ -421,7 +515,7 @@ for name in 'learning_rate', 'd_learning_rate', 'beta1', 'ema_decay':
                              'must be a multiple of 2 to the number of --g_depths: 16 for the four of the article, as '
                              'each layer doubles the size')
 def _is_size_of_the_generator(values):
-    return values['image_size'] % 2 ** len(values['g_depths']) == 0
+    return values['image_size'] % 2 ** len(values['g_depths'] or PRESETS['article']['g_depths']) == 0
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""The moments that the article shows: the start, after 2 epochs, after 5; and how far a run has come."""
+"""The moments that the article shows, in updates: the start, after 2 epochs of CelebA and after 5."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,9 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from runtime.checkpoints import ARTICLE_UPDATES
 from runtime.errors import RunError, reason_of
 
-OF_THE_ARTICLE = {'start': ('at the start', 0), 'epoch-2': ('after 2 epochs', 2), 'epoch-5': ('after 5 epochs', 5)}
+ARTICLE_TITLES = {'start': 'at the start', 'epoch-2': 'after 2 epochs of CelebA', 'epoch-5': 'after 5 epochs of CelebA'}
+NEAR = 0.1  # share of the updates by which a run that is still on its way may lack the article's
 SEEDS = np.arange(128)  # the article's batch, of which the first 64 are shown
 PICTURES = ('.png', '.jpg', '.jpeg', '.gif', '.webp')
 
@@ -19,13 +21,17 @@ class Milestone(NamedTuple):
     Attributes:
       name: as its files are called.
       title: in words.
-      step: steps done.
-      checkpoint: its path, None where there is none.
+      updates: the article's updates at that moment; None of one that the article does not show.
+      step: updates of the checkpoint nearest to it; where the run has not come that far, ``updates``.
+      epochs: epochs of this data set that ``step`` is.
+      checkpoint: its path, None where the run has not come that far.
     """
 
     name: str
     title: str
+    updates: int | None
     step: int
+    epochs: float
     checkpoint: Path | None
 
 
@@ -37,13 +43,18 @@ def milestones_of(checkpoints, steps_per_epoch, latest):
       steps_per_epoch: steps of an epoch.
       latest: the step of the newest checkpoint that can be read.
     """
-    there = checkpoints.steps()
-    moments = [(name, title, epoch * steps_per_epoch) for name, (title, epoch) in OF_THE_ARTICLE.items()]
-    if latest not in [step for _, _, step in moments]:
-        epochs = latest / steps_per_epoch
-        moments.append(('latest', f'after {epochs:.4g} epoch{"" if epochs == 1 else "s"}', latest))
-    moments.sort(key=lambda moment: moment[2])
-    return [Milestone(*moment, checkpoints.path(moment[2]) if moment[2] in there else None) for moment in moments]
+    there = [step for step in checkpoints.steps() if step <= latest]
+    moments = []
+    for name, updates in ARTICLE_UPDATES.items():
+        like = [step for step in there if bool(step) == bool(updates)]  # only the start is like the start
+        is_there = bool(like) and latest >= (1 - NEAR) * updates
+        nearest = min(like, key=lambda step, updates=updates: abs(step - updates)) if is_there else updates
+        moments.append((name, ARTICLE_TITLES[name], updates, nearest, is_there))
+    if latest not in [step for *_, step, _ in moments]:
+        moments.append(('latest', f'after {latest:,} update{"s" * (latest != 1)}', None, latest, True))
+    moments.sort(key=lambda moment: moment[3])
+    return [Milestone(name, title, updates, step, step / steps_per_epoch, checkpoints.path(step) if is_there else None)
+            for name, title, updates, step, is_there in moments]
 
 
 def article_figures(folder):
@@ -54,13 +65,13 @@ def article_figures(folder):
     """
     if folder is None:
         return {}
-    expected = f'it takes pictures called {", ".join(OF_THE_ARTICLE)}, ending in {", ".join(PICTURES)}'
+    expected = f'it takes pictures called {", ".join(ARTICLE_UPDATES)}, ending in {", ".join(PICTURES)}'
     try:
         paths = sorted(Path(folder).expanduser().iterdir())
     except OSError as error:
         raise RunError(f'--article_figures={folder} cannot be read: {reason_of(error)}; {expected}') from error
     found = {path.stem.lower(): path for path in paths if path.suffix.lower() in PICTURES}
-    figures = {name: _picture(found[name]) for name in OF_THE_ARTICLE if name in found}
+    figures = {name: _picture(found[name]) for name in ARTICLE_UPDATES if name in found}
     if not figures:
         raise RunError(f'--article_figures={folder} holds {", ".join(path.name for path in paths) or "nothing"}; '
                        f'{expected}')

@@ -9,7 +9,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from comparison import charts
 from comparison.differences import differences
-from comparison.milestones import OF_THE_ARTICLE
 from comparison.proof import verdict
 from comparison.published import ARTICLE, PUBLISHED, SOURCES, TTUR_CURVE, Published
 from evaluation.table import TRAINED_ON, notes, number, samples
@@ -78,21 +77,28 @@ def _run(contents):
     return {
         'name': contents.run.resolve().name, 'tensorflow': config['platform']['tensorflow'],
         'log_steps': config['log_steps'],
-        'epoch': f'{epoch_steps:,} steps of {batch}, {config["images"]:,} images',
+        'epoch': f'{epoch_steps:,} updates of {batch} images',
         'summary': f'This run: {config["images"]:,} images of {data}, {config["image_size"]}x{config["image_size"]}, '
                    f'batch {batch}, seed {config["seed"]}, {config["precision"]}; drawn here up to step {last.step:,}.'}
 
 
 def _milestone(contents, milestone, embedded):
     figure = contents.figures.get(milestone.name)
-    steps = [one.step for one in contents.milestones if one.checkpoint] + [one['step'] for one in contents.entries]
-    is_reached = max(steps) >= milestone.step
+    newest = max(one.step for one in contents.milestones if one.checkpoint)
+    missing = (f'This run has not come to {milestone.step:,} updates yet; its newest checkpoint is of {newest:,}'
+               if newest < milestone.step else f'No checkpoint of this run near {milestone.step:,} updates can be read')
     return {
         'name': milestone.name, 'title': milestone.title, 'picture': embedded.get(f'{milestone.name}.png'),
-        'when': f'step {milestone.step:,}', 'is_of_the_article': milestone.name in OF_THE_ARTICLE,
-        'missing': f'The checkpoint of step {milestone.step:,} is not there any more, or cannot be read' if is_reached
-                   else f'This run has not come to step {milestone.step:,} yet',
+        'when': f'{milestone.step:,} updates, {milestone.epochs:.4g} epochs of its data',
+        'updates': None if milestone.updates is None else f'{milestone.updates:,} updates', 'missing': missing,
         'article': figure and _uri(*figure)}
+
+
+def _in_updates(milestone):
+    """Returns in words at which update of the run a milestone is."""
+    if milestone.updates in (None, milestone.step):
+        return milestone.title if milestone.updates is None else f'{milestone.title}, {milestone.step:,} updates'
+    return f'{milestone.title} ({milestone.updates:,} updates), here {milestone.step:,}'
 
 
 def _numbers(contents):
@@ -108,7 +114,7 @@ def _numbers(contents):
     results = contents.results[measured[0].name]
     of = results[0].protocol
     return {
-        'numbers': rows, 'number_titles': [f'{milestone.title}, step {milestone.step:,}' for milestone in measured],
+        'numbers': rows, 'number_titles': [_in_updates(milestone) for milestone in measured],
         'protocol': f'Real images: {of["real_images"]:,} of {of["data"]}{TRAINED_ON[of["are_trained_on"]]}; crop '
                     f'{of["crop"]}; resized by {of["resizer"]} to {of["size"]}x{of["size"]}. Faces: of the seeds from '
                     f'{of["seed"]} on, batch normalisation by {of["batch_norm"]} statistics, {of["weights"]} weights.',
@@ -128,7 +134,7 @@ def _ours(contents):
     return [Published(
         'This run', f'{of["data"]}, crop {of["crop"]}, batch {contents.batch}, generator at {rate}, '
                     f'discriminator at {d_rate}, {measured[-1].step:,} updates',
-        f'as above, {measured[-1].title}',
+        f'as above, {_in_updates(measured[-1])}',
         [f'{result.metric} {result.part}: {number(result, result.value)}' for result in results])]
 
 

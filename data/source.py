@@ -72,7 +72,6 @@ def open_source(path=None):
     except OSError as error:
         raise DataError(f'{path} cannot be read: {error.strerror}') from error
     files, read = _files_of_folder(path) if is_folder else _files_of_zip(path)
-    name = path.resolve().name if is_folder else path.stem
     names = sorted(name for name in files if is_image(name))
     if not names:
         raise DataError(f'{path} holds no image ({", ".join(SUFFIXES)}): {_count_by_suffix(files)}{_hint(path, files)}')
@@ -82,7 +81,13 @@ def open_source(path=None):
             raise DataError(f'it is {files[name][0]:,} bytes long, and no more than {MAX_BYTES:,} are read')
         return read(name)
 
-    return Source(name, names, [files[name] for name in names], read_checked)
+    return Source(name_of_source(path), names, [files[name] for name in names], read_checked)
+
+
+def name_of_source(path=None):
+    """Returns the name of the data set at a path, as of ``open_source``: its folder's or archive's."""
+    path = EMBEDDED if path is None else Path(os.path.expanduser(path))
+    return path.resolve().name if path.is_dir() else path.stem
 
 
 def is_image(name):

@@ -13,7 +13,6 @@ from evaluation.stored import kept, stored
 from metrics import feature_statistics, frechet_distance, kernel_distance, ms_ssim, sliced_wasserstein
 from metrics.wasserstein import SMALLEST
 from runtime.errors import RunError, reason_of
-from sampling.checkpoint import step_of
 
 # What each metric is, as it stands beside the numbers.
 PROTOCOLS = {
@@ -174,7 +173,7 @@ class Evaluator:
             'are_trained_on': self._reals.are_trained_on, 'crop': self._reals.crop, 'resizer': RESIZER,
             'size': generator.size, 'batch_norm': generator.batch_norm, 'batch_size': generator.batch_size,
             'weights': trained.kind, 'seed': self._seed, 'checkpoint': str(trained.path),
-            'step': step_of(trained.path),
+            'step': trained.step,
             **({'inception_sha256': graph.digest, 'inception_is_known': graph.is_known} if graph else {})}
 
 

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from data.errors import DataError
 from runtime.errors import RunError
-from sampling.checkpoint import find, read_all, step_of
+from sampling.checkpoint import find, read_all
 from sampling.draw import moment
 from sampling.generator import TrainedGenerator
 from sampling.reals import Reals, epoch_steps_of, open_training_images
@@ -34,7 +34,7 @@ def opened(run, kind, dataset_dir, cache_dir):
     """Returns, as a context, the Shown of a run; says which checkpoints it passes over.
 
     Args:
-      run: the run directory, a Path.
+      run: the run directory, a Path; None is the pretrained generator.
       kind: of the weights, as of ``read``.
       dataset_dir, cache_dir: as of ``open_reals``.
 
@@ -43,11 +43,14 @@ def opened(run, kind, dataset_dir, cache_dir):
       RunError: there is no checkpoint that can be drawn from.
     """
     with contextlib.ExitStack() as stack:
-        checkpoints = read_all(tqdm(find(run, 'all'), desc='checkpoints', unit=' checkpoints'), kind)
+        found = find(run, 'latest' if run is None else 'all')
+        checkpoints = read_all(tqdm(found, desc='checkpoints', unit=' checkpoints'), kind)
         generators = [stack.enter_context(TrainedGenerator(trained)) for trained in checkpoints]
-        epoch_steps = epoch_steps_of(run)
-        moments = [moment(step_of(generator.trained.path), epoch_steps) for generator in generators]
-        yield Shown(str(run), generators, moments, _reals(run, generators[0].size, dataset_dir, cache_dir))
+        source = generators[0].trained.source
+        epoch_steps = epoch_steps_of(source)
+        moments = [moment(generator.trained.step, epoch_steps) for generator in generators]
+        yield Shown(found[0].stem if run is None else str(run), generators, moments,
+                    _reals(source, generators[0].size, dataset_dir, cache_dir))
 
 
 def _reals(run, size, dataset_dir, cache_dir):

@@ -6,6 +6,8 @@ import tensorflow.compat.v1 as tf
 
 from runtime.errors import RunError, reason_of
 
+# The article shows the generator at the start, after 2 epochs of CelebA and after 5, of 1,582 updates each.
+ARTICLE_UPDATES = {'start': 0, 'epoch-2': 3_164, 'epoch-5': 7_910}
 NEWEST = 5  # kept besides the milestones
 UNREADABLE = tf.errors.OpError, LookupError, ValueError, RuntimeError  # what TensorFlow raises over a damaged one
 
@@ -125,6 +127,11 @@ class Checkpoints:
 
 
 def is_milestone(step, steps_per_epoch):
-    """Returns whether a step's checkpoint is kept for good: the start, the end of epochs 1, 2, 5, 10, 20, 30, ..."""
+    """Returns whether a step's checkpoint is kept for good.
+
+    Kept are the article's moments, whatever the data set, and the end of epochs 1, 2, 5, 10, 20, 30, ...
+    """
+    if step in ARTICLE_UPDATES.values():
+        return True
     epoch, rest = divmod(step, steps_per_epoch)
     return not rest and (epoch in (1, 2, 5) or epoch % 10 == 0)

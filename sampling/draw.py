@@ -6,7 +6,6 @@ import imageio.v3 as imageio
 import numpy as np
 
 from runtime.errors import RunError
-from sampling.checkpoint import step_of
 from sampling.generator import TrainedGenerator
 from sampling.latents import walk
 from sampling.neighbours import nearest
@@ -111,7 +110,7 @@ def film_of_checkpoints(checkpoints, seeds, rows, columns, batch_norm, batch_siz
     grids = []
     for trained in checkpoints:
         with TrainedGenerator(trained, batch_norm, batch_size) as generator:
-            grids.append((step_of(trained.path), face_grid(generator, seeds, rows, columns)))
+            grids.append((trained.step, face_grid(generator, seeds, rows, columns)))
     return _film(grids, steps_per_epoch, suffix)
 
 
@@ -137,7 +136,9 @@ def film_of_grids(model_dir, steps_per_epoch, suffix):
 
 
 def moment(step, steps_per_epoch):
-    """Returns in words when in training a step was; ``steps_per_epoch`` is None where it is not known."""
+    """Returns in words when in training a step was; either is None where it is not known."""
+    if step is None:
+        return 'step unknown'
     return f'step {step:,}' + (f', epoch {step / steps_per_epoch:.2f}' if steps_per_epoch else '')
 
 

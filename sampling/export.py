@@ -13,8 +13,11 @@ import tensorflow.compat.v1 as tf
 
 from runtime.errors import RunError, reason_of
 from runtime.files import cannot_be_written, write_output
+from sampling.checkpoint import exported
+from sampling.population import population
+from sampling.reals import config_of
 
-SUFFIXES = {'saved_model': '', 'onnx': '.onnx', 'tflite': '.tflite'}  # of what is written
+SUFFIXES = {'saved_model': '', 'onnx': '.onnx', 'tflite': '.tflite', 'npz': '.npz'}  # of what is written
 TFLITE = '''
 import tensorflow as tf
 
@@ -48,7 +51,7 @@ def export(generator, kind, path):
     if kind == 'saved_model':
         _write_saved_model(generator, path)
     else:
-        write_output(path, {'onnx': _onnx, 'tflite': _tflite}[kind](generator), 'out')
+        write_output(path, {'onnx': _onnx, 'tflite': _tflite, 'npz': _npz}[kind](generator), 'out')
 
 
 def _write_saved_model(generator, path):
@@ -61,6 +64,11 @@ def _write_saved_model(generator, path):
         raise cannot_be_written(path, 'out', error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _npz(generator):
+    trained = generator.trained
+    return exported(trained, population(trained), config_of(trained.source))
 
 
 def _onnx(generator):

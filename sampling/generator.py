@@ -40,8 +40,8 @@ class TrainedGenerator:
         self.size = trained.size
         self.batch_size = batch_size
         if batch_norm == 'moving' and trained.kind == 'ema':
-            raise RunError('--weights=ema has no moving averages of batch normalisation, which are of the weights as '
-                           'they were trained; --batch_norm=population estimates its statistics')
+            raise RunError('averaged weights have no moving averages of batch normalization; use '
+                           '--batch_norm=population, or --weights=trained where the checkpoint has them')
         values = dict(trained.weights)
         if batch_norm == 'population':
             values.update(population(trained))

@@ -34,6 +34,8 @@ def population(trained):
     Args:
       trained: a Trained.
     """
+    if trained.statistics:
+        return trained.statistics
     kind = '' if trained.kind == 'trained' else f'.{trained.kind}'
     path = trained.path.with_name(f'{trained.path.name}{kind}.population.npz')
     made_of = f'{trained.digest} {PROTOCOL}'

@@ -10,6 +10,7 @@ from data.source import open_source
 from data.stream import steps_per_epoch
 from runtime.errors import RunError
 from runtime.run_directory import RunDirectory
+from sampling.checkpoint import read_about
 
 
 class Reals(NamedTuple):
@@ -31,12 +32,18 @@ class Reals(NamedTuple):
 
 
 def config_of(run):
-    """Returns config.json of a run directory, a Path; {} where there is none, as beside checkpoints of TensorFlow 1."""
+    """Returns the settings of a run, {} where there are none, as beside checkpoints of TensorFlow 1.
+
+    Args:
+      run: the run directory, or the .npz of an exported generator, a Path.
+    """
+    if run.suffix == '.npz' and not run.is_dir():
+        return read_about(run)['config']
     return RunDirectory(run).read_config() if os.path.exists(run / 'config.json') else {}
 
 
 def epoch_steps_of(run):
-    """Returns the steps of an epoch of a run directory, a Path; None where nothing says how many they are."""
+    """Returns the steps of an epoch of a run, as of ``config_of``; None where nothing says how many they are."""
     config = config_of(run)
     counts = config.get('images'), config.get('batch_size'), config.get('workers', 1)
     is_known = all(isinstance(count, int) and count > 0 for count in counts)
@@ -47,7 +54,7 @@ def open_reals(run, size, dataset_dir, cache_dir):
     """Finds the real images for a run, and packs them where they are not.
 
     Args:
-      run: the run directory, a Path.
+      run: as of ``config_of``.
       size: height and width of the generator's images, in pixels.
       dataset_dir: where they are; None is where those of the run were.
       cache_dir: where packs are kept.

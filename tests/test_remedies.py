@@ -75,5 +75,5 @@ def test_averages_are_drawn_from(averaged):
 def test_no_averages_to_draw_from(fit, faces, averaged):
     with pytest.raises(RunError, match=r'holds no averaged weights.*--weights=trained takes'):
         read(fit('plain', config(faces, max_steps=1)) / 'model.ckpt-1', 'ema')
-    with pytest.raises(RunError, match=r'--weights=ema has no moving averages .*--batch_norm=population'):
+    with pytest.raises(RunError, match=r'averaged weights have no moving averages .*--batch_norm=population'):
         TrainedGenerator(read(averaged / 'model.ckpt-3', 'ema'), 'moving')

@@ -105,24 +105,27 @@ def test_the_command_writes_one_page_that_needs_no_other_file(trained, tmp_path)
     assert f'wrote       {tmp_path / "out" / "report.html"}' in done.stdout
     assert 'Traceback' not in done.stderr
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
-        'epoch-2.png', 'frechet.png', 'latest.png', 'losses.png', 'numbers.json', 'numbers.png', 'report.html',
+        'frechet.png', 'latest.png', 'losses.png', 'numbers.json', 'numbers.png', 'report.html',
         'start.png']
     written = Page((tmp_path / 'out' / 'report.html').read_bytes())
     assert all(picture.startswith('data:image/png;base64,') for picture in written.pictures)
     assert not written.links
-    grids = [pixels(picture) for picture in written.pictures[:4]]
-    for name, shown in ('start', grids[0]), ('epoch-2', grids[1]), ('latest', grids[3]):
+    grids = [pixels(picture) for picture in written.pictures[:3]]
+    for name, shown in ('start', grids[0]), ('latest', grids[1]):
         np.testing.assert_array_equal(shown, imageio.imread(tmp_path / 'out' / f'{name}.png'))
         assert shown.shape == (128, 128, 3)
     np.testing.assert_array_equal(grids[2], random_image(1, 40, 40))
     numbers = json.loads((tmp_path / 'out' / 'numbers.json').read_text())
     assert [(number['step'], number['metric'], number['part']) for number in numbers] == [
-        (step, metric, part) for step in (0, 30, 31)
+        (step, metric, part) for step in (0, 31)
         for metric, part in (('swd20', '16'), ('swd20', 'mean'), ('msssim20', ''))]
     for words in ('61 images of a <b> & c, 16x16, batch 4, seed 0, float32; drawn here up to step 31',
                   "the graph is the article's: 28 of 28",
-                  'has not come to step 75 yet', f'{numbers[1]["value"]:.2f}', 'a stateless uniform of (seed,', '23.26',
-                  'FID at 15,000: 46.0 [38.1..55.6]', 'TensorFlow', 'images a second', 'After 2.067 epochs'):
+                  'has not come to 3,164 updates yet; its newest checkpoint is of 31',
+                  'has not come to 7,910 updates yet', f'{numbers[1]["value"]:.2f}', 'a stateless uniform of (seed,',
+                  '23.26', 'FID at 15,000: 46.0 [38.1..55.6]', 'TensorFlow', 'images a second',
+                  '31 updates, 2.067 epochs of its data',
+                  'after 2 epochs of CelebA, 3,164 updates'):
         assert words in written.text, words
     numbers[1]['value'] = 123456.0  # nothing is measured again
     (tmp_path / 'out' / 'numbers.json').write_text(json.dumps(numbers))
@@ -133,20 +136,27 @@ def test_the_command_writes_one_page_that_needs_no_other_file(trained, tmp_path)
 def test_the_faces_are_of_the_same_latents_and_the_article_draws_them_by_their_batch(run):
     first, again = gather(run), gather(run)
     assert first.grids == again.grids
-    assert first.grids.keys() == {'start', 'epoch-2', 'latest'}
-    assert len(set(first.grids.values())) == 3
+    assert first.grids.keys() == {'start', 'latest'}
+    assert len(set(first.grids.values())) == 2
 
 
-def test_milestones(run):
-    def names(steps_per_epoch, latest):
-        return [(one.name, one.step, one.checkpoint is not None)
-                for one in milestones_of(Checkpoints(RunDirectory(run)), steps_per_epoch, latest)]
-
-    start, epoch_2, epoch_5 = ('start', 0, True), ('epoch-2', 30, True), ('epoch-5', 75, False)
-    assert names(EPOCH_STEPS, 31) == [start, epoch_2, ('latest', 31, True), epoch_5]
-    (run / 'model.ckpt-31.index').unlink()
-    assert names(EPOCH_STEPS, 30) == [start, epoch_2, epoch_5]
-    assert names(6, 30) == [('start', 0, True), ('epoch-2', 12, False), ('epoch-5', 30, True)]
+@pytest.mark.parametrize(('steps', 'expected'), [
+    ([0], [('start', 0, True), ('epoch-2', 3164, False), ('epoch-5', 7910, False)]),
+    ([0, 620], [('start', 0, True), ('latest', 620, True), ('epoch-2', 3164, False), ('epoch-5', 7910, False)]),
+    ([0, 2900], [('start', 0, True), ('epoch-2', 2900, True), ('epoch-5', 7910, False)]),
+    ([0, 3000, 3164, 3300, 7910], [('start', 0, True), ('epoch-2', 3164, True), ('epoch-5', 7910, True)]),
+    ([0, 3000, 3300, 9000], [('start', 0, True), ('epoch-2', 3300, True), ('epoch-5', 9000, True)]),
+    ([0, 7000, 20000], [('start', 0, True), ('epoch-2', 7000, True), ('epoch-5', 7000, True), ('latest', 20000, True)]),
+    ([50], [('start', 0, False), ('latest', 50, True), ('epoch-2', 3164, False), ('epoch-5', 7910, False)]),
+])
+def test_the_article_moments_are_found_by_updates(tmp_path, steps, expected):
+    for step in steps:
+        (tmp_path / f'model.ckpt-{step}.index').touch()
+    found = milestones_of(Checkpoints(RunDirectory(tmp_path)), 195, steps[-1])
+    assert [(one.name, one.step, one.checkpoint is not None) for one in found] == expected
+    for one in found:
+        assert one.epochs == one.step / 195
+        assert one.updates == {'start': 0, 'epoch-2': 3164, 'epoch-5': 7910, 'latest': None}[one.name]
 
 
 def test_a_page_without_log_numbers_or_checkpoint(run):
@@ -157,8 +167,7 @@ def test_a_page_without_log_numbers_or_checkpoint(run):
     assert contents.grids.keys() == {'start', 'latest'}
     content, pictures = page(contents)
     assert pictures.keys() == {'start.png', 'latest.png', 'frechet.png'}
-    for words in ('After 1 epoch , step 15: this run', 'Nothing was logged yet',
-                  'The checkpoint of step 30 is not there any more, or cannot be read', 'None were asked for',
+    for words in ('This run : 15 updates, 1 epochs of its data', 'Nothing was logged yet', 'None were asked for',
                   '<b>in nats</b>', "NOT THE ARTICLE'S: 1 of 2"):
         assert words in Page(content).text
 
@@ -171,11 +180,11 @@ def test_numbers_stand_beside_their_floors_and_a_distance_beside_the_published(r
             name: [result('swd7', step, 10.0 + step, '16'), result('swd7', step, 20.0 + step, 'mean'),
                    result('fid50k', step, 30.0 + step, inception_is_known=is_known),
                    result('kid7', step, -0.002, floor=-0.001, inception_is_known=is_known)]
-            for name, step in (('start', 0), ('epoch-2', 30))}))
+            for name, step in (('start', 0), ('latest', 31))}))
         text = Page(content).text
-        for words in ('This run faces, crop auto, batch 4, generator at 0.0002, discriminator at 0.0002, 30 updates',
-                      'as above, after 2 epochs swd7 16: 40.00', 'swd7 16 10.00 40.00 1.50',
-                      'swd7 mean 20.00 50.00 1.50', 'fid50k 30.00 60.00 1.50',
+        for words in ('This run faces, crop auto, batch 4, generator at 0.0002, discriminator at 0.0002, 31 updates',
+                      'as above, after 31 updates swd7 16: 41.00', 'swd7 16 10.00 41.00 1.50',
+                      'swd7 mean 20.00 51.00 1.50', 'fid50k 30.00 61.00 1.50',
                       'kid7 -0.00200 -0.00200 -0.00100', 'faces, not those that it was trained on'):
             assert words in text
         assert ('This run beside' in text) == is_known == ('Fid50k, kid7: not by the Inception graph' not in text)
@@ -190,13 +199,12 @@ def test_numbers_are_kept_and_a_checkpoint_may_go_meanwhile(trained, run, tmp_pa
         return {(result.metric, result.protocol['step']) for result in results}
 
     milestones = [milestone for milestone in gather(run).milestones if milestone.checkpoint]
-    assert measured('msssim9') == {('msssim9', step) for step in (0, 30, 31)}
+    assert measured('msssim9') == {('msssim9', step) for step in (0, 31)}
     (run / 'model.ckpt-31.index').unlink()
-    assert measured('msssim5') == {('msssim9', 31), *((name, step) for name in ('msssim9', 'msssim5')
-                                                      for step in (0, 30))}
+    assert measured('msssim5') == {('msssim9', 31), ('msssim9', 0), ('msssim5', 0)}
     assert 'the report goes without its numbers' in capsys.readouterr().out
     (tmp_path / 'numbers.json').write_bytes(b'[{')
-    assert measured('msssim9') == {('msssim9', 0), ('msssim9', 30)}
+    assert measured('msssim9') == {('msssim9', 0)}
 
 
 def test_the_article_figures_that_there_are(tmp_path):

@@ -1,15 +1,24 @@
 """The main job: what the command prints and leaves, and what it says of mistakes."""
 
+import copy
 import json
+import subprocess
+import sys
 
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
 
+import train
 from data.errors import DataError
 from runtime.errors import RunError
+from sampling.checkpoint import read
+from sampling.generator import TrainedGenerator
+from sampling.pictures import grid
 from tests.pictures import write_images
-from tests.runs import SMALL, config, events, log, run_command, saved_steps, variables
+from tests.runs import SCRIPT, SMALL, config, events, log, run_command, saved_steps, variables
+from train import describe_preset
 
 IMAGES, EPOCH_STEPS = 14, 3
 
@@ -72,6 +81,89 @@ def test_the_config_and_the_checkpoints(finished, faces):
     assert (written['dataset_dir'], written['images'], written['seed']) == (str(faces), IMAGES, 0)
     assert saved_steps(folder) == [0, 3, 6, 7]  # the start, the end of epochs 1 and 2, the end
     assert not list(folder.rglob('*.part'))
+
+
+DEMO = {'g_depths': [256, 128, 64, 32], 'd_depths': [32, 64, 128, 256], 'batch_size': 64, 'ema_decay': 0.999}
+ARTICLE = {'g_depths': [1024, 512, 256, 128], 'd_depths': [64, 128, 256, 512], 'batch_size': 128, 'ema_decay': None}
+
+
+def train_command(*flags, folder):
+    done = subprocess.run([sys.executable, SCRIPT, f'--cache_dir={folder / "cache"}', *flags], capture_output=True,
+                          text=True, timeout=240, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def settings_of(run):
+    return json.loads((run / 'config.json').read_text())
+
+
+def test_without_flags_the_demo_trains_and_its_grids_are_of_averaged_weights(tmp_path):
+    said = train_command('--max_steps=2', '--sample_steps=1', folder=tmp_path)
+    run = tmp_path / 'runs' / 'demo_faces'
+    assert settings_of(run).items() >= {**DEMO, 'epochs': 60}.items()
+    assert "preset      demo, a quarter of the article's width" in said
+    assert '(--preset=article' in said
+    latents = tf.Session().run(tf.random.stateless_uniform([64, 100], [0, -1], minval=-1.0, maxval=1.0))
+    with TrainedGenerator(read(run / 'model.ckpt-2', 'ema'), 'batch') as generator:
+        expected = grid(generator.images(latents), 8, 8)
+    np.testing.assert_allclose(imageio.imread(run / 'samples' / 'step-0000002.png').astype(int),
+                               imageio.imread(expected).astype(int), atol=1)
+    # Gone on with, nothing need be said again, and what was not said is as it was.
+    said = train_command(f'--model_dir={run}', '--max_steps=3', folder=tmp_path)
+    assert 'going on from step 2' in said
+    assert settings_of(run).items() >= {**DEMO, 'epochs': 60, 'sample_steps': 1}.items()
+
+
+def test_the_duration_of_the_presets():
+    assert describe_preset(config(None, **DEMO | {'epochs': 60, 'image_size': 64}), 4000) == (
+        "demo, a quarter of the article's width; about 24 minutes on two cores (--preset=article: the article's own)")
+    assert describe_preset(config('x', **ARTICLE | {'epochs': 5, 'image_size': 64}), 202_599) == (
+        'article, its model and settings; about 11 hours on two cores (--preset=demo: faces within minutes)')
+    assert describe_preset(config('x', **DEMO | {'epochs': 90, 'image_size': 64}), 4000).startswith(
+        "demo, a quarter of the article's width but for --epochs; about 36 minutes")
+    assert describe_preset(config('x', **ARTICLE | {'image_size': 32}), 4000).startswith('none')
+
+
+@pytest.mark.parametrize(('flags', 'expected'), [
+    ([], {**DEMO, 'epochs': 60}),
+    (['--dataset_dir=images'], {**ARTICLE, 'epochs': 5}),
+    (['--preset=article'], {**ARTICLE, 'epochs': 5}),
+    (['--dataset_dir=images', '--preset=demo'], {**DEMO, 'epochs': 60}),
+    (['--epochs=7', '--ema_decay=0'], {**DEMO, 'epochs': 7, 'ema_decay': None}),
+    (['--dataset_dir=images', '--g_depths=64,32,16,8', '--ema_decay=0.9'],
+     {**ARTICLE, 'epochs': 5, 'g_depths': [64, 32, 16, 8], 'ema_decay': 0.9}),
+])
+def test_the_preset_gives_what_no_flag_does(tmp_path, monkeypatch, flags, expected):
+    monkeypatch.chdir(tmp_path)
+    assert parsed(*flags)._asdict().items() >= expected.items()
+
+
+def test_a_run_that_goes_on_keeps_its_settings_unless_a_flag_says_otherwise(fit, faces, tmp_path):
+    first = config(faces, max_steps=1, learning_rate=0.001, save_steps=7)
+    run = fit('run', first)
+    assert parsed(f'--model_dir={run}') == first._replace(max_steps=None)
+    assert parsed(f'--model_dir={run}', '--epochs=9').epochs == 9
+    assert parsed(f'--model_dir={run}', '--preset=demo').batch_size == 64  # to be refused
+
+
+def test_a_run_of_before_the_presets_goes_on_by_the_same_command(fit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    old = config('', epochs=5, max_steps=1)._replace(dataset_dir=None)
+    train.train(old, None, tmp_path / 'cache')
+    path = tmp_path / 'runs' / 'demo_faces' / 'config.json'
+    settings = json.loads(path.read_text())
+    del settings['ema_decay'], settings['d_learning_rate'], settings['xla']
+    path.write_text(json.dumps(settings))
+    assert parsed() == old._replace(max_steps=None)
+    train.train(parsed('--max_steps=2'), None, tmp_path / 'cache')
+
+
+def parsed(*flags):
+    values = copy.deepcopy(train.FLAGS)
+    values.unparse_flags()
+    values(['train.py', *flags])
+    return train.config_of(values)
 
 
 def test_a_run_directory_that_tensorflow_would_take_for_a_pattern(fit, faces):
