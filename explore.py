@@ -1,78 +1,64 @@
-"""Opens a page in the browser to play with the faces of a run.
+"""Opens a page in the browser to explore the faces of a run.
 
     python explore.py                                                       # the pretrained generator
-    python explore.py --model_dir=runs/demo_faces                           # on http://127.0.0.1:8080/, for you alone
+    python explore.py --model_dir=runs/demo_faces                           # every checkpoint of a run
     python explore.py --model_dir=runs/demo_faces --port=8081 --nobrowser   # open the page yourself
-    python explore.py --model_dir=runs/demo_faces --host=0.0.0.0            # for everyone who reaches this machine
+    python explore.py --model_dir=runs/demo_faces --host=0.0.0.0            # let other machines connect
 
-Faces by seed, what lies between two of them, their sums and the nearest training images, at every checkpoint that is
-kept. It takes NiceGUI: pip install '.[explore]'. Nothing comes from the network. Ctrl-C ends it.
+The page shows faces by seed, interpolations between two, sums of latents and the nearest training images, at every
+checkpoint. It needs NiceGUI: pip install '.[explore]'. It loads nothing from the network. Ctrl-C stops it.
 """
-
-import runtime.stop  # first: it sets what TensorFlow reads when it is loaded, which takes seconds
-
-if __name__ == '__main__':
-    runtime.stop.leave_on_signals('stopped', interrupt_status=0)
-
-# isort: split
 
 import importlib.util
 import socket
 
-import tensorflow.compat.v1 as tf
-from absl import app, flags
+from absl import flags
 
-from data.errors import DataError
-from data.pack import CACHE_DIR
-from exploring.shown import opened
-from runtime.errors import RunError, reason_of
-from sampling.checkpoint import WEIGHTS, WEIGHTS_HELP, open_run
+from dcgan import cli
+from dcgan.errors import UserError, reason_of
+from dcgan.sampling import WEIGHTS
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string('model_dir', None, 'The run directory that train.py made. Unset: the pretrained generator.')
-flags.DEFINE_enum('weights', 'auto', WEIGHTS, WEIGHTS_HELP)
-flags.DEFINE_string('host', '127.0.0.1', 'Where the page is to be had: this machine alone; 0.0.0.0 is everywhere.')
-flags.DEFINE_integer('port', 8080, 'At which port.', lower_bound=1, upper_bound=65535)
-flags.DEFINE_bool('browser', True, 'Open the page in the browser of this machine.')
-flags.DEFINE_string('dataset_dir', None, 'Where the training images are. Unset: where they were.')
-flags.DEFINE_string('cache_dir', CACHE_DIR, 'Where the packs of decoded images are kept.')
+flags.DEFINE_string('model_dir', None, 'Run directory, as train.py made it. Default: the pretrained generator.')
+flags.DEFINE_enum('weights', 'auto', WEIGHTS, 'trained: as training left them. ema: their moving averages, which '
+                  'train.py keeps with --ema_decay. auto: ema if the checkpoint has them, else trained.')
+cli.define_data_flags()
+flags.DEFINE_string('host', '127.0.0.1', 'Address to listen on. 127.0.0.1: only this machine can connect. 0.0.0.0: '
+                    'other machines can, too.')
+flags.DEFINE_integer('port', 8080, 'Port to listen on.', lower_bound=1, upper_bound=65535)
+flags.DEFINE_bool('browser', True, 'Open the page in a browser.')
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f'{argv[1]} is not expected: all that can be said is said by flags, as --model_dir=DIR')
-    tf.logging.set_verbosity(tf.logging.ERROR)
-    with runtime.stop.answering('explore.py', DataError, RunError):
-        run = None if FLAGS.model_dir is None else open_run(FLAGS.model_dir)
-        serve = _server()
-        _require_free(FLAGS.host, FLAGS.port)
-        with opened(run, FLAGS.weights, FLAGS.dataset_dir, FLAGS.cache_dir) as shown:
-            host = f'[{FLAGS.host}]' if ':' in FLAGS.host else FLAGS.host
-            print(f'page        http://{host}:{FLAGS.port}/, until Ctrl-C ends it', flush=True)
-            serve(shown, FLAGS.host, FLAGS.port, FLAGS.browser)
+def main():
+    """Serves the page until Ctrl-C."""
+    from dcgan.sampling.checkpoint import open_run
+    from dcgan.web.state import open_explorer
 
-
-def _server():
-    """Returns what serves the page, for which a library is needed that not all have."""
+    model_dir = None if FLAGS.model_dir is None else open_run(FLAGS.model_dir)
     if importlib.util.find_spec('nicegui') is None:
-        raise RunError("the page is made by NiceGUI, which is not installed: pip install '.[explore]' does that")
-    from exploring.page import serve
-    return serve
+        raise UserError("the page needs NiceGUI, which is not installed; pip install '.[explore]'")
+    from dcgan.web.page import serve
+
+    _require_free(FLAGS.host, FLAGS.port)
+    with open_explorer(model_dir, FLAGS.weights, FLAGS.dataset_dir, FLAGS.cache_dir) as state:
+        host = f'[{FLAGS.host}]' if ':' in FLAGS.host else FLAGS.host
+        print(f'page        http://{host}:{FLAGS.port}/ (Ctrl-C to stop)', flush=True)
+        serve(state, FLAGS.host, FLAGS.port, FLAGS.browser)
 
 
 def _require_free(host, port):
-    """Asks for the place where the page is to be had, before checkpoints are read."""
+    """Checks that the address is free, before checkpoints are read."""
     if not host:
-        raise RunError('--host is empty; 127.0.0.1 is this machine alone, 0.0.0.0 everyone who reaches it')
+        raise UserError('--host is empty; use 127.0.0.1 for this machine alone, or 0.0.0.0 to let others connect')
     try:
         with socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
-        raise RunError(f'the page cannot be at {host}, port {port}: {reason_of(error)}; --port and --host name another '
-                       'place') from error
+        raise UserError(f'cannot listen on {host}, port {port}: {reason_of(error)}; choose another --port or --host'
+                        ) from error
 
 
 if __name__ == '__main__':
-    app.run(main)
+    cli.run(main, '--model_dir=DIR', interrupt_status=0)

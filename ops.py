@@ -1,19 +1,21 @@
 """The layers of the article, on today's TensorFlow.
 
-``tf.layers`` left TensorFlow with Keras 3. The functions here have its names, argument names, defaults, initialisers
-and variable names as of TensorFlow 1.15, so a checkpoint that TensorFlow 1 wrote restores by name. Of its arguments
-they take those that concern a plain network; the others stay at their defaults.
+``tf.layers`` left TensorFlow with Keras 3. These functions have its names, arguments, defaults, initializers and
+variable names of TensorFlow 1.15, so that a checkpoint of TensorFlow 1 restores by name. Arguments that a plain
+network does not need are left out.
 
-This module is also the one place that puts TensorFlow into graph mode with resource variables. The article's reference
-variables are updated in place by one optimiser while the other still reads them, and make every run a different one.
+This module also switches TensorFlow to graph mode and resource variables. With the article's reference variables, one
+optimizer updates weights while the other still reads them, so no two runs are alike.
 """
+
+import contextlib
 
 import tensorflow.compat.v1 as tf
 
-import faster
-
 tf.disable_eager_execution()
 tf.enable_resource_variables()
+
+_builders = {'Conv2DBackpropInput': tf.nn.conv2d_transpose}  # replaced by op_override_map
 
 
 def dense(inputs, units, activation=None, use_bias=True, *, kernel_initializer=None,
@@ -60,8 +62,7 @@ def conv2d(inputs, filters, kernel_size, strides=(1, 1), padding='valid', *, act
     with tf.variable_scope(name, default_name='conv2d'):
         shape = [*_pair(kernel_size), inputs.shape[-1], filters]
         kernel = tf.get_variable('kernel', shape, inputs.dtype, kernel_initializer)
-        with faster.gradients():
-            outputs = tf.nn.conv2d(inputs, kernel, _pair(strides), padding.upper())
+        outputs = tf.nn.conv2d(inputs, kernel, _pair(strides), padding.upper())
         return _finish(outputs, filters, activation, use_bias, bias_initializer)
 
 
@@ -94,21 +95,21 @@ def conv2d_transpose(inputs, filters, kernel_size, strides=(1, 1), padding='vali
             new_size = [length * stride + max(kernel_length - stride, 0)
                         for length, stride, kernel_length in zip(size, strides, kernel_size, strict=True)]
         shape = [tf.shape(inputs)[0], *new_size, filters]
-        outputs = faster.conv2d_transpose(inputs, kernel, shape, strides, padding)
+        outputs = _builders['Conv2DBackpropInput'](inputs, kernel, shape, strides, padding)
         return _finish(outputs, filters, activation, use_bias, bias_initializer)
 
 
 def batch_normalization(inputs, *, momentum=0.99, epsilon=1e-3, training=False, name=None):
-    """Batch normalisation over the channels, ``tf.layers.batch_normalization`` of TensorFlow 1.15 (its fused kernel).
+    """Batch normalization over the channels, ``tf.layers.batch_normalization`` of TensorFlow 1.15 (its fused kernel).
 
-    When training, two ops that move ``moving_mean`` and ``moving_variance`` (the unbiased variance) towards the batch's
-    are added to the collection ``UPDATE_OPS``. Nothing runs them by itself.
+    When training, two ops are added to the collection ``UPDATE_OPS``. They move ``moving_mean`` and
+    ``moving_variance`` towards the mean and the unbiased variance of the batch. The caller must run them.
 
     Args:
       inputs: float [n, height, width, channels], channels known.
-      momentum: share of a moving average that an update keeps.
+      momentum: the share of a moving average that an update keeps.
       epsilon: added to the variance.
-      training: a Python bool: normalise by the statistics of the batch (True) or by the moving averages (False).
+      training: a Python bool: normalize by the statistics of the batch (True) or by the moving averages (False).
       name: the variable scope; None is 'batch_normalization', made unique.
 
     Returns:
@@ -131,16 +132,26 @@ def batch_normalization(inputs, *, momentum=0.99, epsilon=1e-3, training=False, 
         return outputs
 
 
-def leaky_relu(x, leak=0.2, name=None):
-    """max(x, leak * x), of the shape and dtype of ``x``; ``leak`` is a number."""
-    with faster.gradients():
-        return tf.maximum(x, x * leak, name=name)
+@contextlib.contextmanager
+def op_override_map(builders):
+    """A context that replaces the ops of layers, as ``tf.Graph.gradient_override_map`` replaces their gradients.
+
+    Args:
+      builders: {op type: function that builds the op}. The one type is 'Conv2DBackpropInput'; its function replaces
+        ``tf.nn.conv2d_transpose`` and is called with (inputs, kernel, shape, strides, padding).
+    """
+    before = dict(_builders)
+    _builders.update(builders)
+    try:
+        yield
+    finally:
+        _builders.update(before)
 
 
 def _move(average, value, momentum):
-    """Returns the op that moves an average towards a value, after the ops that move it for earlier calls of the layer.
+    """Returns the op that moves an average towards a value.
 
-    Without that order, two calls in one step would not add up to the same in every run.
+    It runs after the updates of earlier calls of the layer: without a fixed order, results would differ between runs.
     """
     earlier = [update for update in tf.get_collection(tf.GraphKeys.UPDATE_OPS)
                if average.handle.op in [tensor.op for tensor in update.inputs]]

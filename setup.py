@@ -17,6 +17,8 @@ setup(
         'pillow>=10.1',  # what imageio reads and writes with; called directly to resize and for captions
         'absl-py',
         'tqdm',
+        'filelock',
+        'platformdirs',
     ],
     extras_require={
         'gpu': ['tensorflow[and-cuda]>=2.16,<2.22'],

@@ -1,1 +1,1 @@
-"""Image files -> a uint8 pack, made once -> a stream of float batches, computed from (seed, step)."""
+"""Image files -> a uint8 pack, built once -> a stream of float batches, computed from (seed, step)."""

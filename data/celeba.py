@@ -1,9 +1,9 @@
-"""Explains where to get CelebA, and checks a download of it.
+"""Explains where to get CelebA, and checks a download.
 
     python -m data.celeba                            # where to get it
-    python -m data.celeba img_align_celeba.zip       # or the folder: is it the data set as published?
+    python -m data.celeba img_align_celeba.zip       # check the .zip (or its folder) against the published data set
 
-The check reads every image: some minutes for all of them. Its exit status is 0 if all is well.
+The check reads every image, which takes some minutes. It exits with status 0 if it finds no problem.
 """
 
 import hashlib
@@ -19,31 +19,32 @@ from absl import app
 from tqdm import tqdm
 
 from data.crop import CELEBA_SHAPE, decode
-from data.errors import DataError
 from data.source import open_source
+from dcgan.errors import UserError
 
 COUNT = 202_599  # 000001.jpg to 202599.jpg
-SAMPLE = Path(__file__).with_name('celeba_sha256.json')  # {name: SHA-256, its first 16 hexadecimal digits}
+CHECKSUMS = Path(__file__).with_name('celeba_sha256.json')  # {name: first 16 hexadecimal digits of its SHA-256}
 
-WHERE = f"""CelebA (Liu, Luo, Wang and Tang, ICCV 2015): {COUNT:,} photographs of celebrities, for non-commercial
-research only, not to be passed on. Its page has the terms: https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html
+INSTRUCTIONS = f"""CelebA (Liu, Luo, Wang and Tang, ICCV 2015): {COUNT:,} photographs of celebrities. They are for
+non-commercial research only and may not be redistributed. Terms: https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html
 
-1. On that page follow "Align&Cropped Images" and, in the folder Img, take img_align_celeba.zip (1.4 GB), in a browser:
-   Google Drive answers other programs, and anyone once the day's quota is spent, with a web page of the same name.
-   (torchvision gives the MD5 of the archive as 00d2c5bc6d35e252742224ab0c1e8fcb.)
-2. Neither unpack nor rename anything: --dataset_dir=img_align_celeba.zip is read as it is. A folder does, too.
-3. python -m data.celeba img_align_celeba.zip      checks that it is whole."""
+1. On that page, follow "Align&Cropped Images", open the folder Img and download img_align_celeba.zip (1.4 GB) in a
+   browser. Other programs get a web page under the same name, and so does everyone once the daily quota of Google
+   Drive is used up. (torchvision gives the MD5 of the archive as 00d2c5bc6d35e252742224ab0c1e8fcb.)
+2. Do not unpack it: --dataset_dir=img_align_celeba.zip reads the archive itself. An unpacked folder works, too.
+3. Check that the download is complete: python -m data.celeba img_align_celeba.zip"""
 
 
-def shortfall(names, shape):
-    """Says which images are missing of what looks like the aligned CelebA.
+def missing_images(names, shape):
+    """Describes which images are missing from a source that looks like the aligned CelebA.
 
     Args:
-      names: of the images of a source.
-      shape: height and width of its first image.
+      names: list of str, the names of the images of a source.
+      shape: (height, width) of its first image, in pixels.
 
     Returns:
-      A sentence that counts and names the first missing ones; None if none is missing, or it is another data set.
+      A sentence with the number of missing images and the names of the first three; None if no image is missing, or if
+      this is another data set.
     """
     if shape != CELEBA_SHAPE:
         return None
@@ -58,74 +59,75 @@ def shortfall(names, shape):
         if number not in numbers:
             first.append(_name(number))
     more = ', ...' if missing > len(first) else ''
-    return f"{len(numbers):,} of CelebA's {COUNT:,} images are there; missing {missing:,}: {', '.join(first)}{more}"
+    return f"found {len(numbers):,} of CelebA's {COUNT:,} images; {missing:,} missing: {', '.join(first)}{more}"
 
 
 def problems_of(source):
-    """Yields a sentence for each thing in which a Source differs from the aligned CelebA as published.
+    """Yields one sentence for each difference between a Source and the published aligned CelebA.
 
-    Compared are the names, the count, the size in pixels of every image and, of a sample, the checksum.
+    Compares the names, the count, the size in pixels of every image, and the checksums of 200 images.
     """
-    expected = json.loads(SAMPLE.read_text())
+    checksums = json.loads(CHECKSUMS.read_text())
 
-    def look(name):
+    def check(name):
         try:
             encoded = source.read(name)
             image = decode(encoded)
-        except DataError as error:
-            return 'broken', f'{name}: {error}'
+        except UserError as error:
+            return 'broken image', f'{name}: {error}'
         if (image.height, image.width) != CELEBA_SHAPE:
             return 'not 178x218 pixels', f'{name}: {image.width}x{image.height}'
-        checksum = expected.get(Path(name).name)
+        checksum = checksums.get(Path(name).name)
         if checksum is None:
-            return 'whole', name
+            return 'no checksum', name
         if hashlib.sha256(encoded).hexdigest()[:len(checksum)] != checksum:
-            return 'not the bytes that were published', name
-        return 'as published', name
+            return 'wrong checksum', name
+        return 'right checksum', name
 
     numbers = _numbers(source.names)
     if len(numbers) < len(source.names):
         other = next(name for name in source.names if not _numbers([name]))
-        yield f"names not of CelebA (000001.jpg to {_name(COUNT)}): {len(source.names) - len(numbers):,}, as {other}"
-    twice = [number for number, count in Counter(numbers).items() if count > 1]
-    if twice:
-        yield f'there more than once: {len(twice):,}, as {_name(min(twice))}'
-    missing = shortfall(source.names, CELEBA_SHAPE)
+        yield f'name not in 000001.jpg to {_name(COUNT)}: {len(source.names) - len(numbers):,} images, e.g. {other}'
+    duplicates = [number for number, count in Counter(numbers).items() if count > 1]
+    if duplicates:
+        yield f'more than one copy: {len(duplicates):,} images, e.g. {_name(min(duplicates))}'
+    missing = missing_images(source.names, CELEBA_SHAPE)
     if missing:
         yield missing
-    kinds = {}
+    found = {}
     with ThreadPool(2 * os.cpu_count()) as pool:
-        done = pool.imap(look, source.names, chunksize=64)
-        for kind, example in tqdm(done, f'checking {source.name}', len(source.names), unit=' images'):
-            kinds.setdefault(kind, []).append(example)
-    kinds.pop('whole', None)
-    compared = len(kinds.pop('as published', []))
-    for kind, examples in kinds.items():
-        yield f'{kind}: {len(examples):,}, as {"; ".join(examples[:3])}'
-    if not compared:
-        yield f'not one of the {len(expected)} images whose checksums are known here is as published'
+        results = pool.imap(check, source.names, chunksize=64)
+        for result, example in tqdm(results, f'checking {source.name}', len(source.names), unit=' images'):
+            found.setdefault(result, []).append(example)
+    found.pop('no checksum', None)
+    right = found.pop('right checksum', None)
+    for result, examples in found.items():
+        yield f'{result}: {len(examples):,} images, e.g. {"; ".join(examples[:3])}'
+    if not right:
+        yield f'none of the {len(checksums)} known checksums matches'
 
 
 def main(argv):
     if len(argv) == 1:
-        print(WHERE)
+        print(INSTRUCTIONS)
         return
     if len(argv) > 2:
-        raise app.UsageError('one path is expected: the folder or the .zip to check')
+        raise app.UsageError('too many arguments; expected one path, the folder or .zip to check')
     try:
         source = open_source(argv[1])
         problems = list(problems_of(source))
-    except DataError as error:
+    except UserError as error:
         sys.exit(f'data.celeba: {error}')
     except KeyboardInterrupt:
-        sys.exit('\ndata.celeba: stopped before all was checked')
+        sys.exit('\ndata.celeba: stopped before the check was complete')
     if problems:
-        sys.exit('\n'.join([f'{argv[1]} is not the aligned CelebA as published:', *(f'  {line}' for line in problems)]))
-    print(f'{argv[1]} is the aligned CelebA as published: {len(source.names):,} images of 178x218 pixels')
+        sys.exit('\n'.join([f'{argv[1]} differs from the published aligned CelebA; download it again:',
+                            *(f'  {problem}' for problem in problems)]))
+    print(f'{argv[1]} is the published aligned CelebA: {len(source.names):,} images of 178x218 pixels')
 
 
 def _numbers(names):
-    """Returns the numbers in those names that are CelebA's."""
+    """Returns the numbers of those names that follow CelebA's pattern."""
     numbers = [int(match[1]) for match in map(re.compile(r'(?:.*/)?(\d{6})\.jpg').fullmatch, names) if match]
     return [number for number in numbers if 1 <= number <= COUNT]
 

@@ -1,14 +1,14 @@
-"""How an encoded image becomes pixels: decoded to upright RGB, cropped, brought to size."""
+"""From an encoded image to pixels: decode to upright RGB, crop, resize."""
 
 import io
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from data.errors import DataError
+from dcgan.errors import UserError
 
-CELEBA_SHAPE = (218, 178)  # height and width of an image of img_align_celeba
+CELEBA_SHAPE = (218, 178)  # height and width of the images of img_align_celeba
 
-# Rows and columns kept of an aligned CelebA image.
+# The rows and columns that a crop keeps of an aligned CelebA image, and who uses it.
 CROPS = {
     'center108': (slice(55, 163), slice(35, 143)),  # carpedm20, LynnHo
     'center178': (slice(20, 198), slice(0, 178)),
@@ -16,24 +16,23 @@ CROPS = {
     'torch138': (slice(40, 178), slice(30, 168)),
 }
 
-RESIZER = 'Pillow bilinear'  # antialiased: when shrinking, its triangle grows with the scale
+RESIZER = 'Pillow bilinear'  # antialiased: the filter widens when it shrinks an image
 
-# What is tried on a file, whatever its name. Others that Pillow knows run programs (EPS) or are no photographs.
+# The decoders to try, whatever a file's name. Some of Pillow's others run programs (EPS) or are not for photographs.
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF')
-MAX_PIXELS = 1 << 26  # 8192 x 8192; a file that claims more is taken for a decompression bomb
-ORIENTATION = 0x0112  # the EXIF tag
+MAX_PIXELS = 1 << 26  # 8192 x 8192; more may be a decompression bomb
+ORIENTATION = 0x0112  # EXIF tag
 
 
 def crop_of(crop, shape):
-    """Returns the rows and the columns, as two slices, that a crop keeps of an image.
+    """Returns the rows and columns that a crop keeps of an image, as two slices.
 
     Args:
-      crop: a name of ``CROPS``, or 'auto': center108 of an image of CelebA's shape, the largest centred square of any
-        other.
-      shape: height and width of the image, in pixels.
+      crop: a name in ``CROPS``, or 'auto': center108 for an image of CelebA's shape, else the largest centered square.
+      shape: (height, width) of the image, in pixels.
 
     Raises:
-      DataError: the crop is one of CelebA's, and the image not of that shape.
+      UserError: the crop is for CelebA, and the image has another shape.
     """
     height, width = shape
     if crop == 'auto':
@@ -44,65 +43,62 @@ def crop_of(crop, shape):
         return slice(top, top + side), slice(left, left + side)
     rows, columns = CROPS[crop]
     if (height, width) != CELEBA_SHAPE:
-        raise DataError(f'it is {width}x{height} pixels, and the crop {crop} keeps rows {rows.start}:{rows.stop}, '
-                        f'columns {columns.start}:{columns.stop} of aligned CelebA images, '
-                        f'{CELEBA_SHAPE[1]}x{CELEBA_SHAPE[0]}; --crop=auto takes images of any size')
+        raise UserError(f'the image has {width}x{height} pixels; the crop {crop} expects '
+                        f'{CELEBA_SHAPE[1]}x{CELEBA_SHAPE[0]}, as in the aligned CelebA; use --crop=auto')
     return rows, columns
 
 
 def decode(encoded):
-    """Decodes an image of one of ``FORMATS`` to what a person sees in a viewer.
+    """Decodes an image to what a viewer shows.
 
-    EXIF rotation is applied; an animation gives its first frame; what is transparent lies on white; 16-bit grey is
-    scaled to 8 bits.
+    Applies the EXIF rotation, takes the first frame of an animation, puts transparent images on white, and scales
+    16-bit gray to 8 bits.
 
     Args:
-      encoded: the bytes of the file.
+      encoded: bytes, the content of a file in one of ``FORMATS``.
 
     Returns:
       A ``PIL.Image`` of mode RGB.
 
     Raises:
-      DataError: the bytes are no such image, not all of one, or one of more than ``MAX_PIXELS``.
+      UserError: the file is damaged, in another format, or has more than ``MAX_PIXELS`` pixels.
     """
     if not encoded:
-        raise DataError('it is empty')
+        raise UserError('the file is empty')
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise DataError(f'it claims {image.width}x{image.height} pixels and is not decoded: more than '
-                                f'{MAX_PIXELS:,} are taken for a decompression bomb')
+                raise UserError(f'the file claims {image.width}x{image.height} pixels, which may be a decompression '
+                                f'bomb; the limit is {MAX_PIXELS:,} pixels')
             image.load()
             if image.getexif().get(ORIENTATION, 1) != 1:
                 image = ImageOps.exif_transpose(image)
             return _to_rgb(image)
-    except DataError:
+    except UserError:
         raise
     except UnidentifiedImageError as error:
-        raise DataError('it is no JPEG, PNG, WebP, BMP or GIF image') from error
-    except Image.DecompressionBombError as error:
-        raise DataError(f'it is not decoded: {error}') from error
-    except Exception as error:  # a decoder may raise anything at all over a damaged file
+        raise UserError('the file is not a JPEG, PNG, WebP, BMP or GIF image') from error
+    except Exception as error:  # a damaged file can raise anything
         reason = str(error).partition('\n')[0] or type(error).__name__
-        raise DataError(f'it cannot be decoded: {reason}') from error
+        raise UserError(f'cannot decode the file: {reason}') from error
 
 
 def crop_and_resize(image, crop, size):
-    """Returns the part of an RGB ``PIL.Image`` that the crop keeps, as one of size x size.
+    """Crops an RGB ``PIL.Image`` and resizes the result to size x size pixels.
 
     Raises:
-      DataError: as ``crop_of``.
+      UserError: the crop is for CelebA, and the image has another shape.
     """
     rows, columns = crop_of(crop, (image.height, image.width))
-    # Cropped first: resizing a box of the whole would mix in what lies around it.
-    kept = image.crop((columns.start, rows.start, columns.stop, rows.stop))
-    return kept.resize((size, size), Image.Resampling.BILINEAR)
+    # Crop first: resize(box=...) would let pixels outside the crop bleed in.
+    cropped = image.crop((columns.start, rows.start, columns.stop, rows.stop))
+    return cropped.resize((size, size), Image.Resampling.BILINEAR)
 
 
 def _to_rgb(image):
     if image.mode == 'RGB' and 'transparency' not in image.info:
         return image
-    if image.mode.startswith('I'):  # 16-bit grey; Pillow's own conversion would cut it off at 255
+    if image.mode.startswith('I'):  # 16-bit gray; Pillow's own conversion clips it at 255
         image = image.convert('I').point(lambda value: value * (1 / 257) + 0.5).convert('L')
     elif image.mode in ('RGBA', 'LA', 'PA', 'La', 'RGBa') or 'transparency' in image.info:
         image = image.convert('RGBA')

@@ -1,7 +1,7 @@
-"""The pack: every image decoded, cropped and resized once, in one uint8 file that is memory-mapped."""
+"""The pack: all images, decoded, cropped and resized once, in one memory-mapped uint8 file."""
 
 import contextlib
-import fcntl
+import glob
 import hashlib
 import itertools
 import json
@@ -16,29 +16,31 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
 
+import filelock
 import numpy as np
 from tqdm import tqdm
 
 from data.crop import RESIZER, crop_of
-from data.errors import DataError
+from dcgan.errors import UserError, reason_of
+from dcgan.files import replacing, write_atomically
 
-CACHE_DIR = os.path.join(os.environ.get('XDG_CACHE_HOME') or '~/.cache', 'dcgan-faces')  # unless another is named
-MAX_BROKEN = 0.01  # share of the images
-AT_ONCE = 1 << 24  # bytes decoded before they are written: what bounds the memory
-PART = 32  # images that a worker is sent at a time
+MAX_BROKEN = 0.01  # of all images
+MAX_PENDING = 1 << 24  # bytes to decode before they are written; limits the memory
+IMAGES_PER_REQUEST = 32  # how many a worker gets at a time
 
 
 class Pack(NamedTuple):
-    """The images of a source, ready to train on.
+    """The images of a source, ready for training.
 
     Attributes:
       images: uint8 [n, size, size, 3], memory-mapped, in the order of the source's names.
-      path: the file.
-      facts_path: the .json beside it that says what it was made of, and which images were broken.
-      source_shape: height and width of the first image before the crop, in pixels.
-      rows, columns: what the crop kept of it, as slices.
-      broken: {name: reason} of the images that were skipped.
-      crc32: checksum of the file, and so of the images.
+      path: the .npy file.
+      facts_path: the .json file beside it, with its source, its settings and the broken images.
+      source_shape: (height, width) of the first image before the crop, in pixels.
+      rows: the rows that the crop kept of the first image, a slice.
+      columns: the columns that the crop kept of it, a slice.
+      broken: {name: reason} of the skipped images.
+      crc32: the checksum of the .npy file.
     """
 
     images: np.ndarray
@@ -50,31 +52,42 @@ class Pack(NamedTuple):
     broken: dict[str, str]
     crc32: int
 
+    def describe_crop(self):
+        """Describes the crop and the resizing in words."""
+        height, width = self.source_shape
+        size = self.images.shape[1]
+        change = 'enlarged' if self.rows.stop - self.rows.start < size else 'resized'
+        return (f'rows {self.rows.start}:{self.rows.stop}, columns {self.columns.start}:{self.columns.stop} of images '
+                f'like the first, {width}x{height}, {change} to {size}x{size}')
+
 
 def make_pack(source, crop, size, cache_dir):
-    """Makes the pack of a source, or finds the one that was made of the same files with the same crop and size.
+    """Builds the pack of a source, or finds the cached one for the same files, crop and size.
 
-    Making it shows a progress bar, and takes size * size * 3 bytes an image on disk. Where another process is making
-    the same pack, it is waited for. A pack whose checksum is not that of its making is made anew.
+    Building shows a progress bar and takes size * size * 3 bytes per image on disk. If another process is building the
+    same pack, this one waits for it. A corrupt pack is rebuilt.
 
     Args:
       source: a Source.
-      crop: a name of ``CROPS``, or 'auto'.
-      size: height and width of the images of the pack, in pixels.
-      cache_dir: the folder of packs, made where it is missing.
+      crop: a name in ``CROPS``, or 'auto'.
+      size: int, height and width of the images in the pack, in pixels.
+      cache_dir: the folder for packs; created if it does not exist.
+
+    Returns:
+      A Pack.
 
     Raises:
-      DataError: more than one image in a hundred is broken or has no such crop, or the folder cannot be written.
+      UserError: more than 1 % of the images are broken or do not fit the crop, or the folder cannot be written.
     """
     facts = {'source': source.name, 'crop': crop, 'size': size, 'resizer': RESIZER,
              'fingerprint': _fingerprint(source, crop, size)}
     path = Path(os.path.expanduser(cache_dir)) / f'{source.name}-{crop}-{size}-{facts["fingerprint"]}.npy'
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return _load(path) or _make(path, source, facts)
+        return _load(path) or _build(path, source, facts)
     except OSError as error:
-        raise DataError(f'the pack {path} cannot be written: {error.strerror}; it takes {_bytes(source, size):,} '
-                        'bytes, and --cache_dir names another folder') from error
+        raise UserError(f'cannot write {path}: {reason_of(error)}; it takes {_file_size(source, size):,} bytes; choose '
+                        'another folder with --cache_dir') from error
 
 
 def _fingerprint(source, crop, size):
@@ -83,7 +96,7 @@ def _fingerprint(source, crop, size):
 
 
 def _load(path):
-    """Returns the Pack at a path, or None where there is no whole one."""
+    """Returns the Pack at a path; None if it does not exist or is corrupt."""
     facts_path = path.with_suffix('.json')
     if not path.exists():
         return None
@@ -94,142 +107,135 @@ def _load(path):
             images = np.lib.format.open_memmap(path, 'r')
             return Pack(images, path, facts_path, shape, *crop_of(facts['crop'], shape), facts['broken'],
                         facts['crc32'])
-    except (OSError, ValueError, KeyError, TypeError):  # what a damaged or foreign file leads to
+    except (OSError, ValueError, KeyError, TypeError):  # a damaged or foreign file
         pass
-    print(f'the pack {path} is not as it was made, and is made anew')
+    print(f'cache file {path} is corrupt; rebuilding it')
     return None
 
 
-def _make(path, source, facts):
-    part = path.with_suffix('.part')
-    with _exclusive(part) as file:
-        if path.exists() and (pack := _load(path)):  # made by the process that was waited for
+def _build(path, source, facts):
+    with _locked(path):
+        if path.exists() and (pack := _load(path)):  # another process has built it meanwhile
             return pack
-        needed, free = _bytes(source, facts['size']), shutil.disk_usage(path.parent).free
+        for part in path.parent.glob(f'{glob.escape(path.stem)}.*.part'):  # a killed process left it
+            part.unlink()
+        needed, free = _file_size(source, facts['size']), shutil.disk_usage(path.parent).free
         if needed > free:
-            raise DataError(f'the pack {path} takes {needed:,} bytes, and {free:,} are free there; --cache_dir names '
-                            'another folder')
-        facts = {**facts, **_fill(file, source, facts['crop'], facts['size'], path.with_suffix('.json'))}
-        facts['crc32'] = _checksum(part)
-        _write_facts(path.with_suffix('.json'), facts)
-        part.replace(path)
+            raise UserError(f'cannot write {path}: it takes {needed:,} bytes and only {free:,} are free; choose '
+                            'another folder with --cache_dir')
+        with replacing(path) as part:
+            with part.open('w+b') as file:
+                facts = facts | _write_images(file, source, facts['crop'], facts['size'], path.with_suffix('.json'))
+            facts['crc32'] = _checksum(part)
+            _write_facts(path.with_suffix('.json'), facts)
     return _load(path)
 
 
 @contextlib.contextmanager
-def _exclusive(part):
-    """Opens a file that no other process has open this way, waiting for it; removes it unless it was renamed.
-
-    The lock goes with the process, however that ends, so the next one takes over what a killed one left.
-    """
-    while True:
-        with open(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), 'r+b') as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(f'another process is writing {part}; waiting for it')
-                fcntl.flock(file, fcntl.LOCK_EX)
-            if not part.exists() or not os.path.samestat(os.fstat(file.fileno()), part.stat()):
-                continue  # the process that was waited for has renamed or removed it
-            try:
-                file.truncate()
-                yield file
-            finally:
-                if part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat()):
-                    part.unlink()
-            return
+def _locked(path):
+    """Lets one process at a time build a pack. The system releases the lock of a killed process."""
+    lock = filelock.FileLock(path.with_suffix('.lock'))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        print(f'another process is building {path}; waiting for it')
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _fill(file, source, crop, size, facts_path):
+def _write_images(file, source, crop, size, facts_path):
     """Writes the images of a source as an .npy file; returns the facts 'images', 'source_shape' and 'broken'."""
-    found = len(source.names)
+    count = len(source.names)
     shape, broken = None, {}
-    at_once = max(64, AT_ONCE // (size * size * 3))
-    _write_header(file, found, size)
+    pending = max(64, MAX_PENDING // (size * size * 3))
+    _write_header(file, count, size)
     with (_workers(source, crop, size) as prepare,
-          tqdm(desc=f'packing {source.name}', total=found, unit=' images') as bar):
-        for start in range(0, found, at_once):
-            names = source.names[start:start + at_once]
+          tqdm(desc=f'packing {source.name}', total=count, unit=' images') as bar):
+        for start in range(0, count, pending):
+            names = source.names[start:start + pending]
             for name, result in zip(names, prepare(names), strict=True):
-                if isinstance(result, DataError):
+                if isinstance(result, UserError):
                     broken[name] = str(result)
                 else:
                     shape = shape or result[0]
                     file.write(result[1])
                 bar.update()
-            if len(broken) > MAX_BROKEN * found:
+            if len(broken) > MAX_BROKEN * count:
                 _write_facts(facts_path, {'broken': broken})
                 first = ''.join(f'\n  {name}: {broken[name]}' for name in list(broken)[:3])
-                raise DataError(f'{len(broken):,} of the first {start + len(names):,} images of {source.name} cannot '
-                                f'be used, more than 1 % of all {found:,}; they are listed in {facts_path}, as:{first}')
+                raise UserError(f'{len(broken):,} of the first {start + len(names):,} images of {source.name} are '
+                                f'broken or do not fit the crop, more than 1 % of all {count:,}; replace or remove '
+                                f'them ({facts_path} lists them), e.g.{first}')
     file.seek(0)
-    _write_header(file, found - len(broken), size)
+    _write_header(file, count - len(broken), size)
     file.flush()
-    return {'images': found - len(broken), 'source_shape': shape, 'broken': broken}
+    return {'images': count - len(broken), 'source_shape': shape, 'broken': broken}
 
 
 @contextlib.contextmanager
 def _workers(source, crop, size):
-    """Starts a ``data.worker`` per core; gives a function of names that yields, in their order, what these answer.
+    """Starts a ``data.worker`` per core. Gives a function that takes names and yields the workers' results in order.
 
-    When this process ends, however it does, so does their standard input, and so do they.
+    A worker ends when its standard input closes, and so when this process ends, even if it is killed.
     """
-    def ask(names):
-        answers = [_read(source, name) for name in names]
+    def request(names):
+        files = [_read(source, name) for name in names]
         worker = idle.get()
         try:
-            pickle.dump([answer for answer in answers if isinstance(answer, bytes)], worker.stdin)
+            pickle.dump([file for file in files if isinstance(file, bytes)], worker.stdin)
             worker.stdin.flush()
-            prepared = iter(pickle.load(worker.stdout))
-        except (BrokenPipeError, EOFError) as error:
-            raise DataError(f'the process that decodes {names[0]} and the {len(names) - 1} images after it ended with '
-                            f'status {worker.wait()}; is there memory enough?') from error
+            results = iter(pickle.load(worker.stdout))
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            raise UserError(f'the process that decodes {names[0]} and the next {len(names) - 1} images ended with '
+                            f'status {worker.wait()}; it may have run out of memory: close other programs and try '
+                            'again') from error
         finally:
             idle.put(worker)
-        return [next(prepared) if isinstance(answer, bytes) else answer for answer in answers]
+        return [next(results) if isinstance(file, bytes) else file for file in files]
 
     def prepare(names):
-        parts = [names[start:start + PART] for start in range(0, len(names), PART)]
-        return itertools.chain.from_iterable(threads.imap(ask, parts))
+        requests = [names[start:start + IMAGES_PER_REQUEST] for start in range(0, len(names), IMAGES_PER_REQUEST)]
+        return itertools.chain.from_iterable(threads.imap(request, requests))
 
-    count = min(os.cpu_count(), -(-len(source.names) // PART))
+    count = min(os.cpu_count(), -(-len(source.names) // IMAGES_PER_REQUEST))
     idle = queue.SimpleQueue()
     with contextlib.ExitStack() as stack:
         for _ in range(count):
             idle.put(stack.enter_context(subprocess.Popen(
                 [sys.executable, '-m', 'data.worker', crop, str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                cwd=Path(__file__).parent.parent, start_new_session=True)))  # Ctrl-C is for this process alone
-        threads = stack.enter_context(ThreadPool(2 * count))  # while one waits for a worker, another reads
+                cwd=Path(__file__).parent.parent, start_new_session=True)))  # so that Ctrl-C reaches this process only
+        threads = stack.enter_context(ThreadPool(2 * count))  # one waits for a worker while another reads files
         yield prepare
 
 
 def _read(source, name):
     try:
         return source.read(name)
-    except DataError as error:
+    except UserError as error:
         return error
 
 
 def _write_header(file, count, size):
-    # NumPy pads it so that the count may change in place.
+    # NumPy leaves room in the header: another count fits in the same place.
     np.lib.format.write_array_header_1_0(
         file, {'descr': '|u1', 'fortran_order': False, 'shape': (count, size, size, 3)})
 
 
 def _write_facts(path, facts):
-    part = path.with_name(f'{path.name}.part')
-    part.write_text(json.dumps(facts, indent=2) + '\n')
-    part.replace(path)
+    write_atomically(path, json.dumps(facts, indent=2).encode() + b'\n')
 
 
 def _checksum(path):
     checksum = 0
-    part = memoryview(bytearray(1 << 20))  # read, not mapped, so that it takes no more memory for more images
+    buffer = memoryview(bytearray(1 << 20))  # a memory map of the whole file would count as memory in use
     with open(path, 'rb', buffering=0) as file:
-        while count := file.readinto(part):
-            checksum = zlib.crc32(part[:count], checksum)
+        while count := file.readinto(buffer):
+            checksum = zlib.crc32(buffer[:count], checksum)
     return checksum
 
 
-def _bytes(source, size):
+def _file_size(source, size):
     return len(source.names) * size * size * 3 + 128

@@ -1,45 +1,42 @@
-"""Where images come from: a folder, a .zip, or the embedded faces."""
+"""Finds images in a folder, a .zip or the embedded faces."""
 
 import difflib
 import os
 import stat
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from data.errors import DataError
+from dcgan.errors import UserError, reason_of
 
 EMBEDDED = Path(__file__).with_name('demo_faces.zip')
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
-MAX_BYTES = 1 << 28  # 256 MiB; a file, or what a .zip says to unpack to more, is not read
+MAX_BYTES = 1 << 28  # 256 MiB, of a file or of what it unpacks to
 
-# How files begin that people take for a .zip of images.
-HEADS = [
-    (b'PK', 'is a .zip archive that was cut short or damaged; download it again'),
-    (b'<', 'is a web page (HTML), not a .zip archive: the download asked for a click or a sign-in; open its address in '
-           'a browser and download it there'),
-    (b'Rar!', 'is a RAR archive; unpack it and name the folder'),
-    (b'7z\xbc\xaf', 'is a 7z archive; unpack it and name the folder'),
-    (b'\x1f\x8b', 'is a gzip archive; unpack it and name the folder'),
-    (b'\xff\xd8\xff', 'is a single image; name the folder that it lies in'),
-    (b'\x89PNG', 'is a single image; name the folder that it lies in'),
+# What a file that is not a .zip may be, by its first bytes.
+SIGNATURES = [
+    (b'PK', 'is an incomplete or damaged .zip archive; download it again'),
+    (b'<', 'is a web page (HTML), not a .zip archive; the site probably asked for a click or a sign-in: download it in '
+           'a browser'),
+    (b'Rar!', 'is a RAR archive; unpack it and use the folder'),
+    (b'7z\xbc\xaf', 'is a 7z archive; unpack it and use the folder'),
+    (b'\x1f\x8b', 'is a gzip archive; unpack it and use the folder'),
+    (b'\xff\xd8\xff', 'is a single image; use the folder that contains it'),
+    (b'\x89PNG', 'is a single image; use the folder that contains it'),
 ]
-
-# What zipfile raises for a damaged archive, besides OSError and ValueError (of which UnicodeDecodeError is one).
-BAD_ZIP = zipfile.BadZipFile, NotImplementedError
 
 
 class Source(NamedTuple):
-    """Images not yet decoded, in the order of their names.
+    """Encoded images, sorted by name.
 
     Attributes:
-      name: of the data set: its folder's or archive's, without the suffix.
-      names: paths within the source, with forward slashes, sorted.
-      stamps: of each, what changes when the file does: size in bytes, time of change, in a .zip the checksum, too.
-      read: gives the bytes of the image of that name, from several threads too; raises DataError where it cannot.
+      name: the name of the data set: that of its folder or archive, without a suffix.
+      names: the paths of the images within the source, with forward slashes, sorted.
+      stamps: for each image, values that change with the file: its size in bytes, the time of its last change and, in
+        a .zip, its checksum.
+      read: takes the name of an image and returns its bytes; threads may call it at once. Raises UserError.
     """
 
     name: str
@@ -49,155 +46,156 @@ class Source(NamedTuple):
 
 
 def open_source(path=None):
-    """Finds the images (``SUFFIXES``, in any letter case) of a folder, at any depth, or of a .zip.
+    """Finds the images in a folder, at any depth, or in a .zip.
 
-    Files that begin with a dot, or lie in a folder that does or in ``__MACOSX``, are no images.
+    Looks for ``SUFFIXES``, in upper or lower case. Skips ``__MACOSX`` and all files and folders with a leading dot.
 
     Args:
-      path: the folder or archive; None is the embedded faces.
+      path: the folder or archive; None means the embedded faces.
 
     Returns:
       A Source of at least one image.
 
     Raises:
-      DataError: the path does not exist, is neither folder nor .zip, or holds no image.
+      UserError: the path does not exist, is not a folder or .zip, or contains no image.
     """
     if path == '':
-        raise DataError('--dataset_dir is empty; it takes a folder of images or a .zip of one')
+        raise UserError('--dataset_dir is empty; expected a folder of images or a .zip of one')
     path = EMBEDDED if path is None else Path(os.path.expanduser(path))
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f'{path} does not exist; {_nearest(path)}') from error
+        raise UserError(f'{path} does not exist; {_suggest_path(path)}') from error
     except OSError as error:
-        raise DataError(f'{path} cannot be read: {error.strerror}') from error
-    files, read = _files_of_folder(path) if is_folder else _files_of_zip(path)
+        raise UserError(f'cannot read {path}: {reason_of(error)}') from error
+    files, read = _open_folder(path) if is_folder else _open_zip(path)
     names = sorted(name for name in files if is_image(name))
     if not names:
-        raise DataError(f'{path} holds no image ({", ".join(SUFFIXES)}): {_count_by_suffix(files)}{_hint(path, files)}')
+        raise UserError(f'found no image ({", ".join(SUFFIXES)}) in {path}: {_count_suffixes(files)}'
+                        f'{_suggest_source(path, files)}')
 
-    def read_checked(name):
+    def read_if_small(name):
         if files[name][0] > MAX_BYTES:
-            raise DataError(f'it is {files[name][0]:,} bytes long, and no more than {MAX_BYTES:,} are read')
+            raise UserError(f'the file has {files[name][0]:,} bytes; the limit is {MAX_BYTES:,}')
         return read(name)
 
-    return Source(name_of_source(path), names, [files[name] for name in names], read_checked)
+    return Source(dataset_name(path), names, [files[name] for name in names], read_if_small)
 
 
-def name_of_source(path=None):
-    """Returns the name of the data set at a path, as of ``open_source``: its folder's or archive's."""
+def dataset_name(path=None):
+    """Returns the name of a data set: that of its folder or archive, without a suffix. For ``path`` see open_source."""
     path = EMBEDDED if path is None else Path(os.path.expanduser(path))
     return path.resolve().name if path.is_dir() else path.stem
 
 
 def is_image(name):
-    """Returns whether a path within a source is that of an image."""
+    """Returns whether a path within a source looks like an image and is not hidden."""
     path = f'/{name}'
     return path.lower().endswith(SUFFIXES) and '/.' not in path and '/__MACOSX/' not in path
 
 
-def _files_of_folder(folder):
-    """Returns the stamps of all files, {name: stamp}, and what reads one."""
+def _open_folder(folder):
+    """Returns the stamps of all files, {name: stamp}, and a function that reads a file."""
     files = {}
 
-    def gather(path, prefix, above):
+    def scan(path, prefix, parents):
         status = os.stat(path)
-        here = status.st_dev, status.st_ino
-        if here in above:  # a link that leads back
+        identity = status.st_dev, status.st_ino
+        if identity in parents:  # a link to a folder above
             return
         with os.scandir(path) as entries:
             for entry in entries:
                 if entry.is_dir():
-                    gather(entry.path, f'{prefix}{entry.name}/', above | {here})
+                    scan(entry.path, f'{prefix}{entry.name}/', parents | {identity})
                 elif entry.is_file():
                     status = entry.stat()
                     files[prefix + entry.name] = status.st_size, status.st_mtime_ns
 
     try:
-        gather(folder, '', frozenset())
+        scan(folder, '', frozenset())
     except OSError as error:
-        raise DataError(f'{error.filename} cannot be read: {error.strerror}') from error
+        raise UserError(f'cannot read {error.filename}: {reason_of(error)}') from error
 
     def read(name):
         try:
-            with open(os.path.join(folder, name), 'rb', buffering=0) as file:  # a third of the time of read_bytes()
+            with open(os.path.join(folder, name), 'rb', buffering=0) as file:  # takes a third of read_bytes()'s time
                 return file.read()
         except OSError as error:
-            raise DataError(f'it cannot be read: {error.strerror}') from error
+            raise UserError(f'cannot read the file: {reason_of(error)}') from error
 
     return files, read
 
 
-def _files_of_zip(path):
-    """As ``_files_of_folder``, of an archive."""
+def _open_zip(path):
+    """Returns the stamps of all files, {name: stamp}, and a function that reads a file."""
     try:
         archive = zipfile.ZipFile(path)
-    except (*BAD_ZIP, ValueError) as error:
-        raise DataError(f'{path} {_what_it_is(path)}') from error
+        files = {entry.filename: (entry.file_size, entry.date_time, entry.CRC)
+                 for entry in archive.infolist() if not entry.is_dir()}
     except OSError as error:
-        raise DataError(f'{path} cannot be read: {error.strerror}') from error
-    files = {entry.filename: (entry.file_size, entry.date_time, entry.CRC)
-             for entry in archive.infolist() if not entry.is_dir()}
+        raise UserError(f'cannot read {path}: {reason_of(error)}') from error
+    except Exception as error:  # a damaged archive can raise anything
+        raise UserError(f'{path} {_describe_file(path)}') from error
 
     def read(name):
         try:
             return archive.read(name)
-        except (*BAD_ZIP, OSError, EOFError, RuntimeError, ValueError, zlib.error) as error:  # RuntimeError: encrypted
-            raise DataError(f'it cannot be read: {error}') from error
+        except Exception as error:  # damaged or encrypted
+            raise UserError(f'cannot read the file: {error}') from error
 
     return files, read
 
 
-def _what_it_is(path):
-    """Says of a file that is no whole .zip what it is, and what to do."""
+def _describe_file(path):
+    """Says what a file is that zipfile cannot open, and what to do."""
     with path.open('rb') as file:
         head = file.read(512).removeprefix(b'\xef\xbb\xbf').lstrip()
     size = path.stat().st_size
     if not size:
         return 'is empty; download it again'
-    for start, meaning in HEADS:
-        if head.startswith(start):
-            return f'{meaning} ({size:,} bytes are there)'
-    return f'is neither a folder nor a .zip archive ({size:,} bytes, the first {head[:8]!r})'
+    for signature, description in SIGNATURES:
+        if head.startswith(signature):
+            return f'{description} (size: {size:,} bytes)'
+    return f'is not a folder or a .zip archive ({size:,} bytes; the first are {head[:8]!r})'
 
 
-def _nearest(path):
-    """Names what comes nearest to a path that does not exist."""
+def _suggest_path(path):
+    """Suggests an existing path in place of one that does not exist."""
     missing = path = Path(os.path.abspath(path))
     while not path.exists():
         missing, path = path, path.parent
     if not path.is_dir():
-        return f'{path} does, and is a file'
+        return f'{path} is a file'
     try:
-        alike = difflib.get_close_matches(missing.name, os.listdir(path), n=1)
+        similar = difflib.get_close_matches(missing.name, os.listdir(path), n=1)
     except OSError:
-        alike = []
-    return f'did you mean {path / alike[0]}?' if alike else f'the nearest folder that does is {path}'
+        similar = []
+    return f'did you mean {path / similar[0]}?' if similar else f'the nearest existing folder is {path}'
 
 
-def _count_by_suffix(files):
+def _count_suffixes(files):
     if not files:
         return 'it is empty'
     counts = Counter(PurePosixPath(name).suffix.lower() or 'without a suffix' for name in files)
     most = sorted(counts, key=lambda suffix: (-counts[suffix], suffix))[:5]
-    return 'what is there, by suffix: ' + ', '.join(f'{counts[suffix]:,} {suffix}' for suffix in most)
+    return 'it contains ' + ', '.join(f'{counts[suffix]:,} {suffix}' for suffix in most)
 
 
-def _hint(path, files):
-    """Points at a place in or beside the source that does hold images, if there is one."""
+def _suggest_source(path, files):
+    """Points to images in a hidden folder, or in a .zip in or beside the source; returns '' if there are none."""
     hidden = sorted(str(PurePosixPath(name).parent) for name in files if name.lower().endswith(SUFFIXES)
                     and not PurePosixPath(name).name.startswith('.'))
     if hidden and path.is_dir():
-        return f'; images lie in {path / hidden[0]}, which is passed over unless it is named itself'
+        return f'; to use the images in a hidden folder, name it: --dataset_dir={path / hidden[0]}'
     zips = [name for name in sorted(files) if name.lower().endswith('.zip')]
     if path.is_file():
-        return f'; unpack it, for it holds {zips[0]}' if zips else ''
+        return f'; unpack it and use {zips[0]}' if zips else ''
     for archive in [*(path / name for name in zips), *sorted(path.resolve().parent.glob('*.zip'))]:
         try:
-            inside, _ = _files_of_zip(archive)
-        except DataError:  # a damaged one is no help
+            inside, _ = _open_zip(archive)
+        except UserError:  # damaged
             continue
         count = sum(map(is_image, inside))
         if count:
-            return f'; {archive} holds {count:,}: --dataset_dir={archive}'
+            return f'; {archive} contains {count:,}: --dataset_dir={archive}'
     return ''

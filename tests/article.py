@@ -2,6 +2,6 @@
 
 import json
 
-from comparison.reference import REFERENCE
+from dcgan.comparison.reference import REFERENCE
 
 FACTS = json.loads((REFERENCE / 'graph.json').read_text())

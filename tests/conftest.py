@@ -7,7 +7,7 @@ os.environ['TF_ENABLE_ONEDNN_OPTS'] = '0'
 
 import pytest
 
-import train
+from dcgan.training.loop import train
 from tests.pictures import write_images
 
 
@@ -21,6 +21,6 @@ def faces(tmp_path_factory):
 def fit(tmp_path):
     """Trains by the function, in ``tmp_path``; returns the run directory."""
     def fit(name, config):
-        train.train(config, tmp_path / name, tmp_path / 'cache')
+        train(config, tmp_path / name, tmp_path / 'cache')
         return tmp_path / name
     return fit

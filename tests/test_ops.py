@@ -1,4 +1,4 @@
-"""The layers have the variables, defaults and first values of ``tf.layers`` in TensorFlow 1.15."""
+"""The layers have the variables, defaults and initial values of ``tf.layers`` in TensorFlow 1.15."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def graph():
         yield graph
 
 
-def first_values():
+def initial_values():
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         return session.run({variable.op.name: variable for variable in tf.global_variables()})
@@ -25,27 +25,27 @@ def first_values():
     (lambda x: ops.conv2d(x, 24, [5, 3]), 'conv2d', [5, 3, 8, 24], 15 * (8 + 24)),
     (lambda x: ops.conv2d_transpose(x, 24, [5, 3]), 'conv2d_transpose', [5, 3, 24, 8], 15 * (8 + 24)),
 ])
-def test_kernels_begin_glorot_uniform_and_biases_zero(build, name, kernel_shape, fan_in_and_out):
+def test_kernels_start_glorot_uniform_and_biases_zero(build, name, kernel_shape, fan_in_and_out):
     build(tf.zeros([2, 6, 6, 8]))
-    values = first_values()
+    values = initial_values()
     assert list(values) == [f'{name}/kernel', f'{name}/bias']
     kernel = values[f'{name}/kernel']
     limit = np.sqrt(6 / fan_in_and_out)
     assert list(kernel.shape) == kernel_shape
     assert 0.98 * limit < np.abs(kernel).max() <= limit
-    assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.05)  # of a uniform distribution
+    assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.05)  # the deviation of a uniform distribution
     assert not values[f'{name}/bias'].any()
 
 
-def test_batch_normalization_begins_as_identity_of_the_averages():
+def test_batch_normalization_starts_as_the_identity():
     ops.batch_normalization(tf.zeros([2, 6, 6, 8]))
-    assert {name.rpartition('/')[2]: set(value) for name, value in first_values().items()} == {
+    assert {name.rpartition('/')[2]: set(value) for name, value in initial_values().items()} == {
         'gamma': {1}, 'beta': {0}, 'moving_mean': {0}, 'moving_variance': {1}}
     assert [variable.op.name for variable in tf.trainable_variables()] == [
         'batch_normalization/gamma', 'batch_normalization/beta']
 
 
-def test_names_are_made_unique_and_reused():
+def test_default_names_are_unique_and_reused():
     for reuse in False, True:
         with tf.variable_scope('scope', reuse=reuse):
             for name in None, None, 'named':
@@ -63,18 +63,13 @@ def test_names_are_made_unique_and_reused():
     (ops.conv2d_transpose, {'strides': (2, 3), 'padding': 'Same'}, [2, 14, 27, 4]),
     (ops.conv2d_transpose, {'strides': 2}, [2, 17, 21, 4]),
 ])
-def test_shapes(function, arguments, shape):
+def test_output_shapes_follow_strides_and_padding(function, arguments, shape):
     assert function(tf.zeros([2, 7, 9, 3]), 4, 5, **arguments).shape.as_list() == shape
 
 
-def test_activation_and_no_bias():
+def test_a_layer_takes_an_activation_and_may_lack_a_bias():
     outputs = ops.dense(tf.ones([1, 4]), 3, tf.nn.relu, use_bias=False, kernel_initializer=tf.constant_initializer(-1))
-    assert list(first_values()) == ['dense/kernel']
+    assert list(initial_values()) == ['dense/kernel']
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         assert not session.run(outputs).any()
-
-
-def test_leaky_relu():
-    with tf.Session() as session:
-        np.testing.assert_allclose(session.run(ops.leaky_relu(tf.constant([-5.0, 0.0, 5.0]))), [-1, 0, 5])

@@ -1,4 +1,4 @@
-"""The main job: what the command prints and leaves, and what it says of mistakes."""
+"""The main command: what it prints and writes, its presets, and its answers to mistakes."""
 
 import copy
 import json
@@ -11,14 +11,14 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 import train
-from data.errors import DataError
-from runtime.errors import RunError
-from sampling.checkpoint import read
-from sampling.generator import TrainedGenerator
-from sampling.pictures import grid
+from dcgan.errors import UserError
+from dcgan.runs.config import describe_preset
+from dcgan.sampling.checkpoint import read
+from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.pictures import grid
+from dcgan.training import loop
 from tests.pictures import write_images
-from tests.runs import SCRIPT, SMALL, config, events, log, run_command, saved_steps, variables
-from train import describe_preset
+from tests.small_runs import SCRIPT, SMALL, config, events, log, run_command, saved_steps, variables
 
 IMAGES, EPOCH_STEPS = 14, 3
 
@@ -33,16 +33,16 @@ def finished(faces, tmp_path_factory):
     return done, folder / 'run'
 
 
-def test_the_command_says_what_it_found_and_how_it_goes_on(finished):
+def test_the_command_prints_what_it_found_and_its_progress(finished):
     done, folder = finished
     for words in (f'{IMAGES} of faces', 'rows 2:22, columns 0:20 of images like the first, 20x24, resized to 16x16',
-                  f'7, {EPOCH_STEPS} an epoch', 'generator 1,899, discriminator 1,394', 'device', str(folder)):
+                  f'7, {EPOCH_STEPS} an epoch', 'generator 3,215, discriminator 3,190', 'device', str(folder)):
         assert words in done.stdout
     for words in 'step 7/7', 'epoch 3/3', 'g_loss', 'd_loss', 'images/s':
         assert words in done.stderr
 
 
-def test_the_grids(finished):
+def test_a_grid_is_drawn_at_the_start_at_each_epoch_and_every_sample_steps(finished):
     _, folder = finished
     assert sorted(path.name for path in (folder / 'samples').iterdir()) == [
         f'step-{step:07d}.png' for step in (0, 2, 3, 4, 6)]
@@ -51,7 +51,7 @@ def test_the_grids(finished):
     assert len({grid.tobytes() for grid in grids}) == 5
 
 
-def test_the_real_images(finished):
+def test_the_first_real_images_are_shown(finished):
     _, folder = finished
     reals = imageio.imread(folder / 'reals.png').reshape(8, 16, 8, 16, 3).swapaxes(1, 2).reshape(64, 16, 16, 3)
     [pack] = (np.load(path) for path in (folder.parent / 'cache').glob('*.npy'))
@@ -59,7 +59,7 @@ def test_the_real_images(finished):
     assert not reals[IMAGES:].any()
 
 
-def test_the_log_and_the_events(finished):
+def test_the_log_and_the_events_hold_the_same_numbers(finished):
     _, folder = finished
     lines = log(folder)
     assert [(line['step'], line['epoch']) for line in lines] == [(2, 1), (4, 2), (6, 2)]
@@ -74,7 +74,7 @@ def test_the_log_and_the_events(finished):
                                for step in (0, 2, 3, 4, 6)]
 
 
-def test_the_config_and_the_checkpoints(finished, faces):
+def test_the_config_and_the_checkpoints_are_written(finished, faces):
     _, folder = finished
     written = json.loads((folder / 'config.json').read_text())
     assert {name: written[name] for name in SMALL} == SMALL
@@ -111,11 +111,11 @@ def test_without_flags_the_demo_trains_and_its_grids_are_of_averaged_weights(tmp
                                imageio.imread(expected).astype(int), atol=1)
     # Gone on with, nothing need be said again, and what was not said is as it was.
     said = train_command(f'--model_dir={run}', '--max_steps=3', folder=tmp_path)
-    assert 'going on from step 2' in said
+    assert 'resuming from step 2' in said
     assert settings_of(run).items() >= {**DEMO, 'epochs': 60, 'sample_steps': 1}.items()
 
 
-def test_the_duration_of_the_presets():
+def test_the_header_names_the_preset_and_its_duration():
     assert describe_preset(config(None, **DEMO | {'epochs': 60, 'image_size': 64}), 4000) == (
         "demo, a quarter of the article's width; about 24 minutes on two cores (--preset=article: the article's own)")
     assert describe_preset(config('x', **ARTICLE | {'epochs': 5, 'image_size': 64}), 202_599) == (
@@ -139,7 +139,7 @@ def test_the_preset_gives_what_no_flag_does(tmp_path, monkeypatch, flags, expect
     assert parsed(*flags)._asdict().items() >= expected.items()
 
 
-def test_a_run_that_goes_on_keeps_its_settings_unless_a_flag_says_otherwise(fit, faces, tmp_path):
+def test_a_resumed_run_keeps_its_settings_unless_a_flag_changes_them(fit, faces, tmp_path):
     first = config(faces, max_steps=1, learning_rate=0.001, save_steps=7)
     run = fit('run', first)
     assert parsed(f'--model_dir={run}') == first._replace(max_steps=None)
@@ -147,27 +147,27 @@ def test_a_run_that_goes_on_keeps_its_settings_unless_a_flag_says_otherwise(fit,
     assert parsed(f'--model_dir={run}', '--preset=demo').batch_size == 64  # to be refused
 
 
-def test_a_run_of_before_the_presets_goes_on_by_the_same_command(fit, tmp_path, monkeypatch):
+def test_a_run_from_before_the_presets_resumes_with_the_same_command(fit, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     old = config('', epochs=5, max_steps=1)._replace(dataset_dir=None)
-    train.train(old, None, tmp_path / 'cache')
+    loop.train(old, None, tmp_path / 'cache')
     path = tmp_path / 'runs' / 'demo_faces' / 'config.json'
     settings = json.loads(path.read_text())
     del settings['ema_decay'], settings['d_learning_rate'], settings['xla']
     path.write_text(json.dumps(settings))
     assert parsed() == old._replace(max_steps=None)
-    train.train(parsed('--max_steps=2'), None, tmp_path / 'cache')
+    loop.train(parsed('--max_steps=2'), None, tmp_path / 'cache')
 
 
 def parsed(*flags):
     values = copy.deepcopy(train.FLAGS)
     values.unparse_flags()
     values(['train.py', *flags])
-    return train.config_of(values)
+    return train.config_from(values)
 
 
-def test_a_run_directory_that_tensorflow_would_take_for_a_pattern(fit, faces):
-    with pytest.raises(RunError, match='takes for a pattern'):
+def test_a_run_directory_that_tensorflow_takes_for_a_pattern_is_refused(fit, faces):
+    with pytest.raises(UserError, match='takes for a pattern'):
         fit('run[1]', config(faces))
 
 
@@ -176,25 +176,24 @@ def test_another_seed_is_another_run(fit, faces):
     assert not np.array_equal(ours['g/reshape/dense/kernel'], theirs['g/reshape/dense/kernel'])
 
 
-def test_too_few_images_for_a_batch(fit, faces):
-    with pytest.raises(DataError, match=f'holds {IMAGES} images, fewer than a batch of 15; --batch_size={IMAGES}'):
+def test_too_few_images_for_a_batch_are_refused(fit, faces):
+    with pytest.raises(UserError, match=f'holds {IMAGES} images, fewer than a batch of 15; use --batch_size={IMAGES} '):
         fit('run', config(faces, batch_size=15))
 
 
-def test_a_run_directory_that_cannot_be_made(fit, faces, tmp_path):
+def test_a_run_directory_that_cannot_be_made_is_refused(fit, faces, tmp_path):
     (tmp_path / 'file').touch()
-    with pytest.raises(RunError, match=r'cannot be made: .*; --model_dir names another'):
+    with pytest.raises(UserError, match=r'cannot use the run directory .*; choose another with --model_dir'):
         fit('file/run', config(faces))
 
 
-def test_what_is_missing_or_broken_is_said(tmp_path):
+def test_missing_and_broken_images_are_reported(tmp_path):
     faces = write_images(tmp_path / 'img', 100, 218, 178, suffix='.jpg')
     (faces / '000002.jpg').write_bytes(b'')
-    done = run_command(dataset_dir=faces, model_dir=tmp_path / 'run', cache_dir=tmp_path, image_size=128, max_steps=1,
-                       g_depths=[4, 4, 4, 4, 4])
+    done = run_command(dataset_dir=faces, model_dir=tmp_path / 'run', cache_dir=tmp_path, image_size=128, max_steps=1)
     assert done.returncode == 0, done.stderr
     for words in ('99 of img', '1 more, skipped; ',
-                  "warning     100 of CelebA's 202,599 images are there; missing 202,499: ",
+                  "warning     found 100 of CelebA's 202,599 images; 202,499 missing: ",
                   'rows 55:163, columns 35:143 of images like the first, 178x218, enlarged to 128x128'):
         assert words in done.stdout
     assert json.loads((tmp_path / 'run' / 'config.json').read_text())['images'] == 99
@@ -203,12 +202,13 @@ def test_what_is_missing_or_broken_is_said(tmp_path):
 @pytest.mark.parametrize(('flags', 'message'), [
     (['--dataset_dir=/no/such/folder'], '/no/such/folder does not exist'),
     (['--dataset_dir='], '--dataset_dir is empty'),
-    (['--image_size=30'], 'must be a multiple of 2 to the number of --g_depths'),
-    (['--g_depths=64,x'], 'must be whole numbers above 0'),
+    (['--image_size=30'], 'expected a multiple of 16'),
+    (['--g_depths=64,32,16,x'], 'expected four whole numbers above 0'),
+    (['--d_depths=8,16'], 'expected four whole numbers above 0'),
     (['--crop=center107'], 'center107'),
-    (['--learning_rate=nan'], 'must be a number'),
+    (['--learning_rate=nan'], 'expected a finite number'),
     (['--dataset_dir=~nobody.here/x'], 'does not exist'),
-    (['img_align_celeba'], 'img_align_celeba is not expected'),
+    (['img_align_celeba'], "unexpected argument 'img_align_celeba'; use flags, e.g. --dataset_dir=PATH"),
 ])
 def test_mistakes_get_sentences(tmp_path, flags, message):
     done = run_command(*flags, model_dir=tmp_path / 'run', cache_dir=tmp_path)

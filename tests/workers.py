@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 
-from tests.runs import SCRIPT, command
+from tests.small_runs import SCRIPT, command
 
 
 def free_addresses(count):

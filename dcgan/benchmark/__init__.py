@@ -1,0 +1,1 @@
+"""Speed of training, drawing, packing and starting, beside the limit of this machine."""

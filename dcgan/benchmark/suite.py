@@ -1,0 +1,177 @@
+"""The measurements of bench.py: training beside a matrix product, drawing, packing, input pipeline, start."""
+
+import contextlib
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from typing import NamedTuple
+
+import tensorflow.compat.v1 as tf
+from tqdm import tqdm
+
+from data.pack import make_pack
+from data.source import open_source
+from dcgan.benchmark.data import packing, starting, streaming, tf_data
+from dcgan.benchmark.product import Product
+from dcgan.benchmark.start import baseline, training
+from dcgan.benchmark.training import Training
+from dcgan.device import cores, gpu, processor
+from dcgan.errors import UserError
+
+MAX_IMAGES = 4000  # to pack
+SIZE, BATCH = 64, 128
+STEPS = 2  # a measurement
+
+
+class Variant(NamedTuple):
+    """A way to train: the precision, whether XLA compiles the graph, and whether ``cpu_kernels`` are off (plain)."""
+
+    precision: str
+    xla: bool
+    plain: bool
+
+    def __str__(self):
+        return self.precision + ', XLA' * self.xla + ', plain graph' * self.plain
+
+
+class Figures(dict):
+    """Measured values, one a round: {(name, unit): [value, ...]}."""
+
+    def add(self, name, unit, value):
+        """Adds the value of a round."""
+        self.setdefault((name, unit), []).append(value)
+
+
+def measure(dataset_dir, rounds):
+    """Measures everything, beside a progress bar.
+
+    Args:
+      dataset_dir: the images; None is the embedded faces.
+      rounds: how often to measure.
+
+    Returns:
+      Figures; a description of the images; and for each thing that could not be measured, a sentence that says why.
+
+    Raises:
+      UserError: the images cannot be used, or training failed.
+    """
+    figures = Figures()
+    source = open_source(dataset_dir)
+    if len(source.names) < BATCH:
+        raise UserError(f'{source.name} holds {len(source.names)} images, fewer than a batch of {BATCH}; use a larger '
+                        'data set')
+    source = source._replace(names=source.names[:MAX_IMAGES], stamps=source.stamps[:MAX_IMAGES])
+    with tempfile.TemporaryDirectory() as cache, contextlib.ExitStack() as stack:
+        pack = make_pack(source, 'auto', SIZE, cache)
+        print(f'train.py packs the images of {source.name} first, if its cache lacks them', file=sys.stderr)
+        training(dataset_dir)
+        # First: the peak memory of a process includes that of its parent at the start.
+        for _ in _rounds(rounds, 'starting'):
+            _measure_start(figures, dataset_dir, pack.path)
+        trainings, missing = _trainings(pack.images, stack)
+        products = {precision: stack.enter_context(Product(precision))
+                    for precision in dict.fromkeys(variant.precision for variant in trainings)}
+        for _ in _rounds(rounds, 'training'):
+            _measure_training(figures, products, trainings)
+        encoded = _encoded(source, missing)
+        for _ in _rounds(rounds, 'packing'):
+            _measure_data(figures, source, encoded, pack.images)
+    return figures, f'{len(pack.images):,} images of {source.name} at {SIZE}x{SIZE}', missing
+
+
+def _rounds(count, what):
+    return tqdm(range(count), what, unit=' rounds')
+
+
+def _trainings(images, stack):
+    """Returns {Variant: Training} of those that work here, each after its first step; and why the others do not."""
+    if gpu():
+        variants = [Variant(precision, xla, False) for precision in ('float32', 'float16') for xla in (False, True)]
+    else:
+        variants = [Variant(precision, False, plain) for precision in ('float32', 'bfloat16')
+                    for plain in (False, True)]
+    trainings, missing = {}, []
+    for variant in variants:
+        try:
+            trainings[variant] = stack.enter_context(
+                Training(images, variant.precision, xla=variant.xla, plain=variant.plain))
+        except UserError as error:
+            missing.append(f'{variant}: {error}')
+        else:
+            trainings[variant].train(1)
+    next(iter(trainings.values())).draw(1)
+    return trainings, missing
+
+
+def _measure_start(figures, dataset_dir, pack):
+    command, minimum = training(dataset_dir), baseline(pack)
+    figures.add('train.py, command to first step', 's', command.seconds)
+    figures.add('  baseline: TensorFlow, graph and step alone', 's', minimum.seconds)
+    figures.add('  difference', 's', command.seconds - minimum.seconds)
+    figures.add('train.py, peak memory', 'MB', command.memory / 1e6)
+
+
+def _measure_training(figures, products, trainings):
+    limits = {precision: product.rate() for precision, product in products.items()}
+    rates = {variant: trained.train(STEPS) for variant, trained in trainings.items()}
+    for precision, limit in limits.items():
+        figures.add(f'matrix product, {precision}', 'GFLOP/s', limit / 1e9)
+    for variant, rate in rates.items():
+        figures.add(f'training, {variant}', 'images/s', rate)
+        share = rate * trainings[variant].training_flops / limits[variant.precision]
+        figures.add(f'  training / matrix product, {variant}', '%', 100 * share)
+        if variant.plain:
+            figures.add(f'  cpu_kernels / plain, {variant.precision}', '', rates[variant._replace(plain=False)] / rate)
+    variant, first = next(iter(trainings.items()))
+    rate = first.draw(STEPS)
+    figures.add(f'drawing, {variant}', 'images/s', rate)
+    share = rate * first.drawing_flops / limits[variant.precision]
+    figures.add(f'  drawing / matrix product, {variant}', '%', 100 * share)
+
+
+def _encoded(source, missing):
+    """Returns the bytes of each file, or None if plain ``tf.data`` cannot decode them all."""
+    try:
+        encoded = [source.read(name) for name in source.names]
+        tf_data(encoded, SIZE, BATCH)
+    except (UserError, tf.errors.InvalidArgumentError):
+        missing.append('plain tf.data: it cannot decode all of these images')
+        return None
+    return encoded
+
+
+def _measure_data(figures, source, encoded, images):
+    rate = packing(source, SIZE)
+    figures.add('packing', 'images/s', rate)
+    if encoded is not None:
+        plain = tf_data(encoded, SIZE, BATCH)
+        figures.add('  plain tf.data: decode_jpeg, crop, antialiased resize', 'images/s', plain)
+        figures.add('  packing / plain tf.data', '', rate / plain)
+    figures.add(f'stream, in batches of {BATCH}', 'images/s', streaming(images, BATCH))
+    figures.add('stream, start to first batch at step 100,000', 's', starting(images, BATCH, 100_000))
+
+
+def describe_platform():
+    """Returns {name: value}: the machine, and versions of software."""
+    return {'gpu': gpu(), 'processor': processor(), 'cores': cores(), 'tensorflow': tf.__version__,
+            'onednn': os.environ['TF_ENABLE_ONEDNN_OPTS'], 'python': platform.python_version()}
+
+
+def format_table(figures):
+    """Yields a line of text for each of the Figures: median, unit, minimum and maximum."""
+    for (name, unit), values in figures.items():
+        digits = 3 if max(values) < 1 else 2 if max(values) < 10 else 1 if max(values) < 100 else 0
+        median, least, most = (f'{form(values):,.{digits}f}' for form in (statistics.median, min, max))
+        yield f'{name:<60}{median:>10} {unit:<9} [{least}..{most}]'
+
+
+def to_json(figures, images, missing):
+    """Returns what ``measure`` returned as the bytes of a JSON object."""
+    return json.dumps({
+        'platform': describe_platform(), 'images': images, 'batch': BATCH, 'not_measured': missing,
+        'figures': [{'name': name.strip(), 'unit': unit, 'median': statistics.median(values), 'values': values}
+                    for (name, unit), values in figures.items()],
+    }, indent=2).encode() + b'\n'

@@ -1,0 +1,132 @@
+"""What all commands share: flags are parsed first, then TensorFlow is loaded; signals and user errors are answered."""
+
+import gc
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from absl import flags
+
+from dcgan.errors import UserError
+from dcgan.files import CACHE_DIR
+from dcgan.sampling import BATCH_NORMS, WEIGHTS
+from dcgan.signals import SIGPIPE, handle_stop_signals, say
+from dcgan.streams import protect_standard_streams
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_bool('help', False, 'Show this help.', short_name='h')
+
+
+def define_generator_flags(checkpoint_help=None):
+    """Defines the flags that name a generator; without help for --checkpoint, not that one."""
+    flags.DEFINE_string('model_dir', None, 'Run directory, as train.py made it. Default: the pretrained generator.')
+    flags.DEFINE_enum('weights', 'auto', WEIGHTS, 'trained: as training left them. ema: their moving averages, which '
+                      'train.py keeps with --ema_decay. auto: ema if the checkpoint has them, else trained.')
+    _show_in_help('model_dir', 'weights')
+    if checkpoint_help is not None:
+        flags.DEFINE_string('checkpoint', 'latest', checkpoint_help)
+        _show_in_help('checkpoint')
+
+
+def define_data_flags():
+    """Defines the flags that say where real images and caches are."""
+    flags.DEFINE_string('dataset_dir', None, 'Real images, a folder or a .zip. Default: those the run was trained on.')
+    flags.DEFINE_string('cache_dir', CACHE_DIR, 'Folder of the packs of decoded images and other cached files.')
+    _show_in_help('dataset_dir', 'cache_dir')
+
+
+def define_batch_flags():
+    """Defines the flags that say how batches are drawn."""
+    flags.DEFINE_enum('batch_norm', 'population', BATCH_NORMS, 'Mean and variance of batch normalization. population: '
+                      'of many fixed latents, so that a face does not depend on the others. batch: of the images drawn '
+                      'at once, as in the article. moving: the moving averages of training, which lag behind.')
+    flags.DEFINE_integer('batch_size', 128, 'The most images to draw at once.', lower_bound=1)
+    _show_in_help('batch_norm', 'batch_size')
+
+
+def define_metric_flags():
+    """Defines the flags that say what is measured."""
+    flags.DEFINE_list('metrics', None, 'swd, msssim, fid, kid, each with a sample size, e.g. swd16k,msssim10k. '
+                      'Default: swd16k,msssim10k and, with --inception_graph, fid50k,kid50k; fewer samples where there '
+                      'are fewer real images.')
+    flags.DEFINE_string('inception_graph', None, 'classify_image_graph_def.pb, the Inception network of 2015, for fid '
+                        'and kid.')
+    _show_in_help('metrics', 'inception_graph')
+
+
+def _show_in_help(*names):
+    for name in names:
+        FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[name])
+
+
+def run(main, example, stopped='stopped', interrupt_status=128 + signal.SIGINT):
+    """Runs a command and exits with its status.
+
+    Args:
+      main: function of no arguments; loads what needs TensorFlow, and returns an exit status or None.
+      example: a flag, for the answer to an argument that is not one.
+      stopped: what to say when a signal ends the command.
+      interrupt_status: the exit status after Ctrl-C.
+    """
+    protect_standard_streams()
+    script = Path(sys.argv[0]).name
+    _parse_flags(script, example)
+    _exit_on_signals(stopped, interrupt_status)
+    try:
+        _load_tensorflow()
+        status = main()
+        sys.stdout.flush()
+    except UserError as error:
+        sys.exit(f'{script}: {error}')
+    except BrokenPipeError:  # nobody reads the output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + SIGPIPE)
+    sys.exit(status)
+
+
+def _parse_flags(script, example):
+    try:
+        _, *arguments = FLAGS(sys.argv)
+    except flags.Error as error:
+        sys.exit(f'{script}: {error}; --help lists the flags')
+    if FLAGS.help:
+        print(sys.modules['__main__'].__doc__.strip())
+        print(FLAGS.main_module_help())
+        sys.exit(0)
+    if arguments:
+        sys.exit(f'{script}: unexpected argument {arguments[0]!r}; use flags, e.g. {example}')
+
+
+def _exit_on_signals(sentence, interrupt_status):
+    def leave(number, frame):
+        say(sentence)
+        sys.exit(interrupt_status if number == signal.SIGINT else 128 + number)
+
+    handle_stop_signals(leave)
+
+
+def _load_tensorflow():
+    """Imports TensorFlow. What it logs meanwhile is shown only if that fails."""
+    if sys.stderr.isatty():
+        print('loading TensorFlow...', end='\r', file=sys.stderr, flush=True)
+    gc.disable()  # what is loaded stays; looking for garbage in it takes half a second
+    with tempfile.TemporaryFile() as log:
+        stderr = os.dup(2)
+        os.dup2(log.fileno(), 2)
+        try:
+            import tensorflow.compat.v1 as tf
+        except BaseException:
+            log.seek(0)
+            os.write(stderr, log.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+    gc.freeze()
+    gc.enable()
+    tf.logging.set_verbosity(tf.logging.ERROR)  # it reports every checkpoint
+    if sys.stderr.isatty():
+        print(' ' * len('loading TensorFlow...'), end='\r', file=sys.stderr, flush=True)

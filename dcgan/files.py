@@ -1,0 +1,119 @@
+"""Files: never half-written, and a clear sentence where they cannot be written."""
+
+import contextlib
+import os
+import re
+import shutil
+from pathlib import Path
+
+import platformdirs
+
+from dcgan.errors import UserError, reason_of
+
+CACHE_DIR = platformdirs.user_cache_dir('dcgan-faces', appauthor=False)
+
+
+def local_path(text, flag):
+    """Returns the Path that a flag names, with the home folder for '~'.
+
+    Args:
+      text: what the flag says.
+      flag: its name.
+
+    Raises:
+      UserError: it is not a path of this machine.
+    """
+    if re.match(r'[A-Za-z][A-Za-z0-9+.-]+://', text):
+        raise UserError(f'--{flag}={text} is not a local path; copy it to this machine, or mount it')
+    if '\0' in text:
+        raise UserError(f'--{flag} holds a null character; choose another path')
+    path = os.path.expanduser(text)
+    if path.startswith('~'):
+        raise UserError(f'--{flag}={text}: the home folder does not exist or is unknown (is HOME set?); write the '
+                        'whole path')
+    return Path(path)
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Gives a path beside ``path``, for a file or folder that replaces it when the context ends without an error.
+
+    Args:
+      path: a Path.
+
+    Raises:
+      OSError: it cannot be replaced.
+    """
+    part = path.with_name(f'{path.name}.{os.getpid()}.part')  # another process may be writing the same
+    try:
+        yield part
+        part.replace(path)
+    except BaseException:  # a signal, too
+        with contextlib.suppress(OSError):
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
+        raise
+
+
+def write_atomically(path, content, sync=False):
+    """Writes bytes to a file, so that a reader finds all of it or what was there before.
+
+    Args:
+      path: a Path.
+      content: bytes.
+      sync: whether this must also survive a power failure; it takes some milliseconds more.
+
+    Raises:
+      OSError: it cannot be written; nothing of it is left.
+    """
+    with replacing(path) as part, part.open('wb') as file:
+        file.write(content)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def write_output(path, content, flag):
+    """Writes bytes to the file that a flag names; makes its folder.
+
+    Args:
+      path: a Path.
+      content: bytes.
+      flag: the name of the flag.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+    except OSError as error:
+        raise cannot_write(path, flag, error) from error
+
+
+def require_writable(path, flag):
+    """Makes the folder of a file that a flag names, before hours are spent on its content.
+
+    Args:
+      path: a Path.
+      flag: the name of the flag.
+
+    Raises:
+      UserError: it could not be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, flag, error) from error
+    if path.is_dir():
+        raise cannot_write(path, flag, 'it is a folder')
+    if not os.access(path.parent, os.W_OK):
+        raise cannot_write(path, flag, f'{path.parent} is read-only')
+
+
+def cannot_write(path, flag, reason):
+    """Returns the UserError for a file that a flag names; ``reason`` is text or an exception."""
+    if os.path.isfile(path.parent):
+        reason = f'{path.parent} is a file'
+    elif isinstance(reason, Exception):
+        reason = reason_of(reason)
+    return UserError(f'cannot write {path}: {reason}; choose another place with --{flag}')

@@ -1,0 +1,242 @@
+"""Compares the images of a generator with real images; each result carries its protocol."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from data.crop import RESIZER
+from dcgan.errors import UserError, reason_of
+from dcgan.metrics.disk_arrays import cached, stored
+from dcgan.metrics.distances import feature_statistics, frechet_distance, kernel_distance
+from dcgan.metrics.inception import GRAPH_NAME, GRAPH_SOURCE, Inception
+from dcgan.metrics.names import FEATURE_METRICS, default_metrics, metric_name, parse_metrics
+from dcgan.metrics.real_split import RealSplit
+from dcgan.metrics.similarity import ms_ssim
+from dcgan.metrics.wasserstein import MIN_SIZE, sliced_wasserstein
+from dcgan.sampling.real_images import open_real_images
+
+MIN_IMAGES = 4  # real images, two in each half
+
+# What each metric is; printed and stored with the results.
+PROTOCOLS = {
+    'swd': 'sliced Wasserstein distance x 1000 as in ProGAN (Karras et al., 2018): at each level of the Laplacian '
+           'pyramid, 128 patches of 7x7 per image, normalized channels, 4 times 128 directions',
+    'msssim': 'mean multi-scale SSIM of pairs of faces, 5 scales, as in ProGAN: 1 if all faces are equal; the floor is '
+              'that of real pairs, one image of each half',
+    'fid': "Frechet distance (Heusel et al., 2017) of features of Inception's pool_3; as many real images as faces",
+    'kid': "squared maximum mean discrepancy (Binkowski et al., 2018) of features of Inception's pool_3: cubic kernel, "
+           'unbiased, mean of 100 subsets of 1,000, or of all images if there are fewer',
+}
+
+
+class Result(NamedTuple):
+    """A value of a metric, and what one needs to compare it.
+
+    Attributes:
+      metric: name, e.g. swd16k.
+      part: for swd, the level of the pyramid in pixels, or 'mean'; else ''.
+      value: metric between generated and real images.
+      floor: the same metric between two disjoint halves of the real images; None if there are too few.
+      protocol: how it was measured, {name: JSON value}.
+    """
+
+    metric: str
+    part: str
+    value: float
+    floor: float | None
+    protocol: dict
+
+
+class Evaluator:
+    """Measures generators against the same real images by the same protocol."""
+
+    def __init__(self, real_images, metrics, seed, inception, cache_dir):
+        """Checks the number of images; computes nothing yet.
+
+        Args:
+          real_images: RealImages.
+          metrics: list of Metrics.
+          seed: of the first face, and of all random choices of the metrics.
+          inception: an Inception if a metric needs features, else None.
+          cache_dir: folder of temporary files and of the features of real images.
+
+        Raises:
+          UserError: there are too few real images, or they are too small.
+        """
+        self._real_images, self._metrics, self._seed, self._inception = real_images, metrics, seed, inception
+        self._folder = Path(os.path.expanduser(cache_dir))
+        most = max((metric.count for metric in metrics if metric.kind != 'msssim'), default=0)
+        self._most_features = max((metric.count for metric in metrics if metric.kind in FEATURE_METRICS), default=0)
+        self._split = RealSplit(real_images.pack.images, most, seed, self._folder)
+        self._floors, self._real_feature_cache = {}, {}
+        for metric in metrics:
+            self._require_images(metric)
+
+    def measure(self, generator, known=()):
+        """Measures a generator; shows progress.
+
+        Args:
+          generator: a TrainedGenerator.
+          known: earlier Results; those with the same metric and protocol are not measured again.
+
+        Returns:
+          A list of Results, in the order of the metrics.
+
+        Raises:
+          UserError: temporary files cannot be written.
+        """
+        protocols = {metric: self._protocol(metric, generator) for metric in self._metrics}
+        results = {metric: [result for result in known if result.metric == metric.name
+                            and _without_path(result.protocol) == _without_path(protocol)]
+                   for metric, protocol in protocols.items()}
+        missing = [metric for metric in self._metrics if not results[metric]]
+        try:
+            for metric, values in self._measured(missing, generator):
+                if metric not in self._floors:
+                    self._floors[metric] = self._floor(metric)
+                results[metric] = [Result(metric.name, part, value, self._floors[metric].get(part), protocols[metric])
+                                   for part, value in values.items()]
+        except BrokenPipeError:  # an OSError of standard output, not of a file
+            raise
+        except OSError as error:
+            raise UserError(f'cannot write temporary files in {self._folder}: {reason_of(error)}; choose another '
+                            'folder with --cache_dir') from error
+        return [result for metric in self._metrics for result in results[metric]]
+
+    def _measured(self, metrics, generator):
+        """Yields each metric and its {part: value}."""
+        if not metrics:
+            return
+        faces = self._faces(generator, max(2 * metric.count if metric.kind == 'msssim' else metric.count
+                                           for metric in metrics))
+        feature_count = max((metric.count for metric in metrics if metric.kind in FEATURE_METRICS), default=0)
+        features = self._features(faces[:feature_count]) if feature_count else None
+        for metric in metrics:
+            yield metric, self._values(metric, faces, features)
+
+    def _values(self, metric, images, features):
+        """Returns {part: value} of images and their features, compared with the first real images."""
+        count = metric.count
+        if metric.kind == 'swd':
+            distances = sliced_wasserstein(self._split.first[:count], images[:count], self._seed, self._folder)
+            return {str(part): distance for part, distance in distances.items()}
+        if metric.kind == 'msssim':
+            return {'': ms_ssim(images[0:2 * count:2], images[1:2 * count:2])}
+        real = self._real_features('first', self._split.first)[:count]
+        if metric.kind == 'fid':
+            return {'': frechet_distance(feature_statistics(real), feature_statistics(features[:count]))}
+        return {'': kernel_distance(real, features[:count], seed=self._seed)}
+
+    def _floor(self, metric):
+        """Returns {part: floor} of a metric; {} if there are too few real images."""
+        if metric.kind == 'msssim':
+            return {'': ms_ssim(*self._split.pairs(metric.count))}
+        if metric.count > self._split.half:
+            return {}
+        images = self._split.second
+        features = self._real_features('second', images) if metric.kind in FEATURE_METRICS else None
+        return self._values(metric, images, features)
+
+    def _faces(self, generator, count):
+        # Whole batches: with --batch_norm=batch, a face must not depend on what else is measured.
+        whole = -(-count // generator.batch_size) * generator.batch_size
+        seeds = self._seed + np.arange(whole, dtype=np.int64)
+        return stored(generator.batches(seeds), (count, generator.size, generator.size, 3), np.uint8, self._folder)
+
+    def _features(self, images):
+        return stored(self._inception.features(images), (len(images), self._inception.dimensions), np.float32,
+                      self._folder)
+
+    def _real_features(self, half, images):
+        """Returns the features of real images from the cache file that all runs on these images share."""
+        if half not in self._real_feature_cache:  # verify the file's checksum only once
+            images = images[:self._most_features]
+            name = (f'{self._real_images.name}-{self._real_images.pack.crc32:08x}-{half}-{len(images)}-seed-'
+                    f'{self._seed}-{self._inception.digest[:16]}.features')
+            self._real_feature_cache[half] = cached(
+                lambda: self._inception.features(images), (len(images), self._inception.dimensions), np.float32,
+                self._folder / name)
+        return self._real_feature_cache[half]
+
+    def _require_images(self, metric):
+        count, half, name = self._split.count, self._split.half, self._real_images.name
+        size = self._real_images.pack.images.shape[1]
+        pairs = metric_name('msssim', half * half)
+        if metric.kind == 'swd' and size < MIN_SIZE:
+            raise UserError(f'{metric.name} needs images of at least {MIN_SIZE}x{MIN_SIZE}, but these are '
+                            f'{size}x{size}; use --metrics={pairs}')
+        if metric.kind == 'msssim' and metric.count > half * half:
+            raise UserError(f'{metric.name} needs {metric.count:,} different pairs of real images, but the {count:,} '
+                            f'images of {name} give {half * half:,}; use --metrics={pairs}')
+        if metric.kind != 'msssim' and metric.count > count:
+            raise UserError(f'{metric.name} needs {metric.count:,} real images, but {name} holds {count:,}; use '
+                            f'--metrics={metric_name(metric.kind, half)}, which also has a floor')
+
+    def _protocol(self, metric, generator):
+        checkpoint, real = generator.checkpoint, self._real_images
+        graph = self._inception if metric.kind in FEATURE_METRICS else None
+        return {
+            'how': PROTOCOLS[metric.kind], 'generator_sha256': checkpoint.digest, 'samples': metric.count,
+            'data': real.name, 'real_images': self._split.count, 'real_images_crc32': real.pack.crc32,
+            'are_trained_on': real.are_trained_on, 'crop': real.crop, 'resizer': RESIZER,
+            'size': generator.size, 'batch_norm': generator.batch_norm, 'batch_size': generator.batch_size,
+            'weights': checkpoint.weights, 'seed': self._seed, 'checkpoint': str(checkpoint.path),
+            'step': checkpoint.step,
+            **({'inception_sha256': graph.digest, 'inception_is_known': graph.is_known} if graph else {})}
+
+
+def _without_path(protocol):
+    """Returns a protocol without the path of the checkpoint: the run may have moved."""
+    return {name: value for name, value in protocol.items() if name != 'checkpoint'}
+
+
+class MetricOptions(NamedTuple):
+    """What to measure and with which real images; each field is the flag of its name."""
+
+    metrics: list[str] | None
+    inception_graph: str | None
+    dataset_dir: str | None
+    cache_dir: str
+    seed: int
+
+
+@contextlib.contextmanager
+def open_evaluator(run, size, options):
+    """Gives an Evaluator for the generators of a run.
+
+    Args:
+      run: run directory or exported generator (.npz), a Path.
+      size: height and width of the images, in pixels.
+      options: MetricOptions. Without metrics, the default ones; without an Inception graph, those that need none.
+
+    Raises:
+      UserError: the real images or the Inception graph cannot be used, there are too few images, or a metric is
+        invalid.
+    """
+    graph = options.inception_graph
+    metrics = None if options.metrics is None else _without_features(parse_metrics(options.metrics), graph)
+    with contextlib.ExitStack() as stack:
+        inception = graph and stack.enter_context(Inception(os.path.expanduser(graph)))
+        if inception and not inception.is_known:
+            print(f'warning     {graph} is not the {GRAPH_NAME} of published numbers, from {GRAPH_SOURCE}; do not '
+                  'compare its fid and kid with them')
+        real_images = open_real_images(run, size, options.dataset_dir, options.cache_dir)
+        if len(real_images.names) < MIN_IMAGES:
+            raise UserError(f'{real_images.name} holds {len(real_images.names)} images; metrics need at least '
+                            f'{MIN_IMAGES}')
+        metrics = metrics or default_metrics(len(real_images.names), bool(inception))
+        yield Evaluator(real_images, metrics, options.seed, inception, options.cache_dir)
+
+
+def _without_features(metrics, inception_graph):
+    others = [metric for metric in metrics if inception_graph or metric.kind not in FEATURE_METRICS]
+    if len(others) < len(metrics):
+        skipped = ', '.join(metric.name for metric in metrics if metric not in others)
+        sentence = f'{skipped} not measured; use --inception_graph={GRAPH_NAME} from {GRAPH_SOURCE}'
+        if not others:
+            raise UserError(sentence)
+        print(f'warning     {sentence}')
+    return others

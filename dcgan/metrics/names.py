@@ -1,0 +1,71 @@
+"""Names of metrics, a kind and a sample size: swd16k, msssim10k, fid50k, kid50k, swd500."""
+
+import re
+from typing import NamedTuple
+
+from dcgan.errors import UserError
+
+KINDS = ('swd', 'msssim', 'fid', 'kid')
+FEATURE_METRICS = ('fid', 'kid')  # these need the Inception graph
+PROGAN = 'swd16k', 16_384  # ProGAN's sample size; in other names, k is 1,000
+MIN_COUNT = {'swd': 1, 'msssim': 1, 'fid': 2, 'kid': 2}
+
+
+class Metric(NamedTuple):
+    """A metric and its sample size.
+
+    Attributes:
+      name: e.g. swd16k.
+      kind: one of ``KINDS``.
+      count: generated images; for msssim, pairs of them.
+    """
+
+    name: str
+    kind: str
+    count: int
+
+
+def parse_metrics(names):
+    """Returns the Metrics of names such as swd16k or fid5000, without duplicates.
+
+    Raises:
+      UserError: a name is invalid, or there is none.
+    """
+    if not names:
+        raise UserError('--metrics is empty; expected e.g. swd16k,msssim10k')
+    metrics = {}
+    for name in names:
+        match = re.fullmatch(rf'({"|".join(KINDS)})(\d+)(k?)', name, re.ASCII)
+        if not match:
+            raise UserError(f'invalid metric {name!r} in --metrics; expected {", ".join(KINDS)} with a sample size, '
+                            'e.g. swd16k, msssim10k, fid50k, kid50k or swd500')
+        kind, count = match[1], int(match[2]) * (1000 if match[3] else 1)
+        if name == PROGAN[0]:
+            count = PROGAN[1]
+        if count < MIN_COUNT[kind]:
+            raise UserError(f'invalid metric {name!r} in --metrics; the smallest sample size of {kind} is '
+                            f'{MIN_COUNT[kind]}')
+        metrics[name] = Metric(name, kind, count)
+    return list(metrics.values())
+
+
+def metric_name(kind, count):
+    """Returns the name of a metric, as ``parse_metrics`` reads it."""
+    thousands, rest = divmod(count, 1000)
+    name = f'{kind}{thousands}k'
+    return f'{kind}{count}' if rest or name == PROGAN[0] else name
+
+
+def default_metrics(count, with_features):
+    """Returns the default Metrics: the usual sample sizes, or smaller ones that leave each metric a floor.
+
+    Args:
+      count: number of real images.
+      with_features: whether to include the metrics that need the Inception graph.
+    """
+    half = count // 2
+    swd = PROGAN[0] if half >= PROGAN[1] else metric_name('swd', half)
+    names = [swd, metric_name('msssim', min(10_000, half * half))]
+    if with_features:
+        names += [metric_name(kind, min(50_000, half)) for kind in FEATURE_METRICS]
+    return parse_metrics(names)

@@ -1,0 +1,46 @@
+"""Progress: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+LINE_INTERVAL = 30.0  # seconds between plain lines
+
+
+class Progress:
+    """Progress of work with a known length, on standard error; a context.
+
+    On a terminal it is a bar of tqdm; elsewhere a line every ``LINE_INTERVAL`` seconds, so that logs stay readable.
+    """
+
+    def __init__(self, title, total, unit, delay=0.0):
+        """Takes the title, the length, what it counts (in the plural), and the seconds before it shows anything."""
+        self._title, self._total, self._unit = title, total, unit
+        self._done = 0
+        self._shown = time.monotonic() - LINE_INTERVAL + max(delay, LINE_INTERVAL / 3)
+        self._bar = tqdm(desc=title, total=total, unit=f' {unit}', delay=delay, dynamic_ncols=True) if (
+            sys.stderr.isatty()) else None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self._bar is not None:
+            self._bar.close()
+
+    def update(self, count=1):
+        """Counts more of it as done."""
+        self._done += count
+        if self._bar is not None:
+            self._bar.update(count)
+        elif time.monotonic() - self._shown >= LINE_INTERVAL:
+            self._shown = time.monotonic()
+            print(f'{self._title}: {self._done:,} of {self._total:,} {self._unit}', file=sys.stderr, flush=True)
+
+    def of(self, items):
+        """Yields items, and counts each as done once the next is asked for."""
+        with self:
+            for item in items:
+                yield item
+                self.update()

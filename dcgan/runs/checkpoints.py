@@ -1,0 +1,144 @@
+"""Checkpoints: which are intact, which is the newest, which are kept."""
+
+import re
+
+import tensorflow.compat.v1 as tf
+
+from dcgan.errors import UserError, reason_of
+
+# The article shows the generator at the start, after 2 epochs of CelebA and after 5, of 1,582 updates each.
+ARTICLE_UPDATES = {'start': 0, 'epoch-2': 3_164, 'epoch-5': 7_910}
+EMA_SUFFIX = '/ExponentialMovingAverage'  # of the variable that holds the moving average of another
+NEWEST = 5  # kept besides the milestones
+UNREADABLE = tf.errors.OpError, LookupError, ValueError, RuntimeError  # what TensorFlow raises for a damaged one
+
+
+class Checkpoints:
+    """The checkpoints ``model.ckpt-N.*`` of a run directory, and the file ``checkpoint`` that names them to TensorFlow.
+
+    A checkpoint exists when its .index does, which TensorFlow writes last; every value in it has a checksum. So a run
+    resumes from the newest intact one, whatever happened to those after it or to ``checkpoint``.
+
+    Attributes:
+      directory: the RunDirectory.
+      latest: the step of the checkpoint last found or saved; None if there is none.
+    """
+
+    def __init__(self, directory):
+        """Takes a RunDirectory; nothing is read yet."""
+        self.directory = directory
+        self._damaged = {}
+        self.latest = None
+
+    def find(self):
+        """Returns the step of the newest intact checkpoint, None if no step was ever done; reports damaged ones.
+
+        Every value of it is read, to check it.
+
+        Raises:
+          UserError: steps were done, and none of their checkpoints is intact.
+        """
+        steps = self.steps()
+        named = self._named()
+        self._damaged = {} if named is None or named in steps else {named: 'it is missing'}
+        for step in reversed(steps):
+            problem = self._problem(step)
+            if problem is None:
+                self.latest = step
+                break
+            self._damaged[step] = problem
+        problems = [f'cannot read {self.path(step)}: {problem}' for step, problem in self._damaged.items()]
+        if self.latest is None and (any(self._damaged) or self.directory.has_log()):
+            raise UserError('\n'.join(['no checkpoint of this run is intact:', *(f'  {line}' for line in problems),
+                                      f'restore one in {self.directory.path}, remove that folder to start again, or '
+                                      'choose another --model_dir']))
+        for line in problems:
+            print(f'warning     {line}; resuming from '
+                  f'{"the start" if self.latest is None else self.path(self.latest).name}')
+        return self.latest
+
+    def write_index(self):
+        """Writes ``checkpoint``, from which TensorFlow knows the latest; removes it if there is none."""
+        if self.latest is None:
+            (self.directory.path / 'checkpoint').unlink(missing_ok=True)
+            return
+        lines = [f'model_checkpoint_path: "{self.path(self.latest).name}"']
+        lines += [f'all_model_checkpoint_paths: "{self.path(step).name}"'
+                  for step in self.steps() if step <= self.latest]
+        self.directory.write('checkpoint', '\n'.join([*lines, '']).encode())
+
+    def save(self, session, saver, step, steps_per_epoch):
+        """Saves a checkpoint; removes those that are neither among the newest five nor milestones.
+
+        Raises:
+          UserError: it cannot be written; those before it are untouched.
+        """
+        self.directory.require_present()
+        try:
+            saver.save(session, str(self.directory.path / 'model.ckpt'), global_step=step, write_meta_graph=False,
+                       write_state=False)
+        except (tf.errors.OpError, OSError, ValueError) as error:  # ValueError: the folder is gone
+            kept = 'there is no earlier one' if self.latest is None else f'the last one is {self.path(self.latest)}'
+            raise UserError(f'cannot write the checkpoint {self.path(step)}: {reason_of(error)}; {kept}. Fix that and '
+                           'give the same command again to resume from there') from error
+        self.latest = step
+        self._damaged.pop(step, None)
+        # Those of later steps, if any, are damaged; this run will overwrite them.
+        done, intact = ([former for former in self._steps(pattern) if former <= step]
+                       for pattern in ('model.ckpt-*', 'model.ckpt-*.index'))
+        newest = [former for former in intact if former not in self._damaged][-NEWEST:]
+        for former in done:
+            if former not in newest and not is_milestone(former, steps_per_epoch):
+                self._remove(former)
+        self.write_index()
+
+    def steps(self):
+        """Returns the steps of all checkpoints, damaged ones included, in ascending order."""
+        return self._steps('model.ckpt-*.index')
+
+    def path(self, step):
+        """Returns the path of a checkpoint as TensorFlow has it: that of its files, without the suffix."""
+        return self.directory.path / f'model.ckpt-{step}'
+
+    def _steps(self, pattern):
+        found = (re.match(r'model\.ckpt-(\d+)\.', path.name) for path in self.directory.path.glob(pattern))
+        return sorted({int(match[1]) for match in found if match})
+
+    def _named(self):
+        """Returns the step of the latest checkpoint according to ``checkpoint``; None if that says nothing."""
+        try:
+            content = (self.directory.path / 'checkpoint').read_text(errors='replace')
+        except OSError:
+            return None
+        named = re.search(r'^model_checkpoint_path: ".*model\.ckpt-(\d+)"', content, re.MULTILINE)
+        return named and int(named[1])
+
+    def _problem(self, step):
+        """Returns why a checkpoint cannot be read; None if it can."""
+        try:
+            reader = tf.train.load_checkpoint(str(self.path(step)))
+            for name in reader.get_variable_to_shape_map():
+                reader.get_tensor(name)  # checks its checksum
+        except UNREADABLE as error:
+            return reason_of(error)
+        return None
+
+    def _remove(self, step):
+        # The .index first: without it, the rest is no checkpoint.
+        for path in sorted(self.directory.path.glob(f'model.ckpt-{step}.*'), key=lambda path: path.suffix != '.index'):
+            try:
+                path.unlink()
+            except OSError as error:
+                print(f'warning     cannot remove the old checkpoint file {path}: {reason_of(error)}')
+                return
+
+
+def is_milestone(step, steps_per_epoch):
+    """Returns whether a step's checkpoint is kept for good.
+
+    Kept are the article's moments, whatever the data set, and the end of epochs 1, 2, 5, 10, 20, 30, ...
+    """
+    if step in ARTICLE_UPDATES.values():
+        return True
+    epoch, rest = divmod(step, steps_per_epoch)
+    return not rest and (epoch in (1, 2, 5) or epoch % 10 == 0)

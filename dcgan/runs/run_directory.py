@@ -1,0 +1,186 @@
+"""The run directory: everything that a run leaves; nothing in it is half-written."""
+
+import contextlib
+import json
+import os
+import platform
+import re
+import time
+from pathlib import Path
+
+import filelock
+
+from dcgan.errors import UserError, reason_of
+from dcgan.files import local_path, write_atomically
+from dcgan.runs.config import DEFAULTS, MAY_CHANGE, problem_of
+
+WILDCARDS = '[]*?\\'  # in a path: TensorFlow takes them for a pattern when it looks for a checkpoint
+
+# What a killed run may have been writing.
+HALF_WRITTEN = ('*.part', 'samples/*.part', 'model.ckpt-*.tempstate*')
+
+
+def default_model_dir(dataset):
+    """Returns the run directory for a data set of that name, a Path."""
+    return Path('runs', re.sub(f'[{re.escape(WILDCARDS)}]', '_', dataset))
+
+
+class RunDirectory:
+    """``config.json``, checkpoints, TensorBoard events, ``log.jsonl``, ``samples/`` and ``reals.png`` of one run.
+
+    Attributes:
+      path: the folder.
+    """
+
+    def __init__(self, path):
+        """Takes the folder, which need not exist.
+
+        Raises:
+          UserError: TensorFlow would not find checkpoints in one of that name.
+        """
+        self.path = local_path(str(path), 'model_dir')
+        if not set(str(self.path)).isdisjoint(WILDCARDS):
+            raise UserError(f'the run directory {self.path} has one of {WILDCARDS} in its name, which TensorFlow takes '
+                           'for a pattern when it looks for checkpoints; choose another with --model_dir')
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Makes the folder, and keeps other processes from training in it until the context ends or this process does.
+
+        Raises:
+          UserError: another process trains here, or the folder cannot be made or written.
+        """
+        owner = self.path / 'lock.owner'
+        lock = filelock.FileLock(self.path / 'lock', timeout=0)
+        try:
+            (self.path / 'samples').mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise UserError(f'another run is training in {self.path}: {_read_owner(owner)}; stop it, wait for it to '
+                           'end, or choose another --model_dir') from error
+        except OSError as error:
+            raise UserError(f'cannot use the run directory {self.path}: {reason_of(error)}; choose another with '
+                           '--model_dir') from error
+        try:
+            self._remove_half_written()
+            self._identity = _identity(self.path)
+            self.write(owner.name, f'process {os.getpid()} on {platform.node()}, since '
+                                   f'{time.strftime("%Y-%m-%d %H:%M:%S")}'.encode())
+            yield
+        finally:
+            lock.release()
+
+    def require_present(self):
+        """Refuses to go on when the folder that was locked is gone.
+
+        Raises:
+          UserError: it was removed, or another one is in its place.
+        """
+        if _identity(self.path) != self._identity:
+            raise _removed(self.path)
+
+    def _remove_half_written(self):
+        for part in (part for pattern in HALF_WRITTEN for part in self.path.glob(pattern)):
+            try:
+                part.unlink()
+            except OSError as error:
+                raise UserError(f'cannot remove {part}, which a killed run left: {reason_of(error)}; remove it, or '
+                                'choose another --model_dir') from error
+
+    def require_same(self, config):
+        """Refuses settings with which the checkpoints of this run were not made.
+
+        Args:
+          config: {name: value} of the settings, values as JSON has them.
+
+        Raises:
+          UserError: the checkpoints were made with other settings (each is named), or the settings are not known.
+        """
+        before = {**DEFAULTS, **self.read_config()}
+        missing = [name for name in config if name not in before]
+        if missing:
+            raise UserError(f'{self.path / "config.json"} is damaged: it lacks {", ".join(missing)}; restore it, or '
+                           'choose another --model_dir')
+        differing = [name for name in config if name not in MAY_CHANGE and config[name] != before[name]]
+        if differing:
+            lines = [f'  {name}: {before[name]} there, {config[name]} now' for name in differing]
+            raise UserError('\n'.join([f'{self.path} holds a run with other settings:', *lines,
+                                      'drop these flags to resume that run, or choose another --model_dir']))
+
+    def read_config(self):
+        """Returns the settings with which the run was last started.
+
+        Raises:
+          UserError: config.json is missing or damaged.
+        """
+        path = self.path / 'config.json'
+        try:
+            config = json.loads(path.read_bytes())
+        except FileNotFoundError as error:
+            raise UserError(f'{self.path} holds checkpoints, but no config.json that says how they were made; restore '
+                           'it, or choose another --model_dir') from error
+        except OSError as error:
+            raise UserError(f'cannot read {path}: {error.strerror}; choose another run with --model_dir') from error
+        except (ValueError, RecursionError) as error:
+            raise UserError(f'{path} is damaged: {error}; restore it, or choose another --model_dir') from error
+        if not isinstance(config, dict):
+            raise UserError(f'{path} is damaged: expected settings, found {config!r:.40}; restore it, or choose '
+                           'another --model_dir')
+        if problem := problem_of(config):
+            raise UserError(f'{path} is damaged: {problem}; restore it, or choose another --model_dir')
+        return config
+
+    def write_config(self, config):
+        """Writes the settings of the run, as ``require_same`` takes them, to ``config.json``."""
+        self.write('config.json', json.dumps(config, indent=2).encode() + b'\n')
+
+    def has_checkpoints(self):
+        """Returns whether there is a checkpoint, and so a run to resume."""
+        return any(self.path.glob('model.ckpt-*.index'))
+
+    def has_log(self):
+        """Returns whether a step was ever logged here."""
+        path = self.path / 'log.jsonl'
+        return path.exists() and path.stat().st_size > 0
+
+    def write(self, name, content):
+        """Writes bytes to a file of the directory, atomically.
+
+        Raises:
+          UserError: it cannot be written.
+        """
+        path = self.path / name
+        try:
+            write_atomically(path, content, sync=True)
+        except OSError as error:
+            raise cannot_write_run(path, error) from error
+
+
+def cannot_write_run(path, error):
+    """Returns the UserError for a file of a run directory that could not be written."""
+    folder = path.parent.parent if path.parent.name == 'samples' else path.parent
+    if not folder.exists():
+        return _removed(folder)
+    return UserError(f'cannot write {path}: {reason_of(error)}; fix that and give the same command again to resume '
+                     'from the last checkpoint, or choose another --model_dir')
+
+
+def _removed(path):
+    return UserError(f'the run directory {path} was removed while training, and with it all that was saved; give the '
+                     'same command again to start from the beginning')
+
+
+def _identity(path):
+    """Returns what tells a folder from another of the same name; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _read_owner(path):
+    try:
+        return path.read_text(errors='replace')
+    except OSError:
+        return 'a process that has just started'

@@ -1,0 +1,6 @@
+"""From a checkpoint to pictures: its generator, population statistics, seeds, and what is drawn."""
+
+BATCH_NORMS = ('population', 'batch', 'moving')
+WEIGHTS = ('auto', 'trained', 'ema')
+EXPORT_SUFFIXES = {'saved_model': '', 'onnx': '.onnx', 'tflite': '.tflite', 'npz': '.npz'}  # by format
+VIDEO_SUFFIXES = ('.gif', '.mp4')

@@ -1,0 +1,242 @@
+"""Checkpoints to draw from: which are meant, and the generator that each holds."""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from tqdm import tqdm
+
+from dcgan.errors import UserError, reason_of
+from dcgan.runs.checkpoints import EMA_SUFFIX, UNREADABLE, Checkpoints
+from dcgan.runs.run_directory import WILDCARDS, RunDirectory
+from dcgan.sampling.architecture import architecture
+from dcgan.sampling.exported import PRETRAINED, digest_of, is_statistic, read_exported
+
+GENERATOR_VARIABLE = re.compile(r'g/(reshape|deconv\d+)/(dense|conv2d_transpose|batch_normalization)/'
+                                r'(kernel|bias|gamma|beta|moving_mean|moving_variance)')
+
+CHECKPOINT_FILE = re.compile(r'\.(index|meta|data-\d+-of-\d+)$')  # TensorFlow names a checkpoint without these
+MAX_STEP = 10 ** 12
+
+
+class GeneratorCheckpoint(NamedTuple):
+    """A generator as a checkpoint holds it; its architecture is read from its variables.
+
+    Attributes:
+      path: of the checkpoint, as TensorFlow has it, or of an exported generator (.npz).
+      variables: {name: float32 array} of the generator's variables, with batch normalization's moving averages if they
+        were saved.
+      z_dim: length of a latent.
+      s_size: height and width of the first layer, in pixels.
+      depths: channels of the four hidden layers.
+      weights: 'trained', as training left them, or 'ema', their moving averages.
+      step: updates done; None if that is not known.
+      statistics: population statistics that came with the weights, {name of a moving average: float32 array}, or {}.
+    """
+
+    path: Path
+    variables: dict[str, np.ndarray]
+    z_dim: int
+    s_size: int
+    depths: list[int]
+    weights: str
+    step: int | None
+    statistics: dict[str, np.ndarray]
+
+    @property
+    def size(self):
+        """Height and width of its images, in pixels."""
+        return 16 * self.s_size
+
+    @property
+    def run(self):
+        """Where the settings of its run are: the run directory, or the exported generator itself."""
+        return self.path if self.path.suffix == '.npz' else self.path.parent
+
+    @property
+    def digest(self):
+        """SHA-256 of its weights, without moving averages of batch normalization."""
+        return digest_of({name: value for name, value in self.variables.items() if not is_statistic(name)})
+
+    @property
+    def label(self):
+        """Name for pictures drawn from it, e.g. step-0000158."""
+        if step_of(self.path) is None:
+            return self.path.name.removesuffix('.npz')
+        return f'step-{self.step:07d}'
+
+
+def open_run(model_dir):
+    """Returns the Path of a run directory.
+
+    Raises:
+      UserError: it does not exist, or TensorFlow would not find checkpoints in it.
+    """
+    path = RunDirectory(model_dir).path
+    if not model_dir or not os.path.isdir(path):
+        raise UserError(f'the run directory {model_dir!r} {"is a file" if os.path.isfile(path) else "does not exist"}'
+                        f'{_runs_in(path.parent)}')
+    return path
+
+
+def find(model_dir, wanted):
+    """Finds checkpoints.
+
+    Args:
+      model_dir: the run directory, a Path; None is that of the pretrained generator.
+      wanted: 'latest', the newest that can be read; 'all'; a step, in digits; or the path of a checkpoint, absolute or
+        relative to here or to ``model_dir``.
+
+    Returns:
+      Their paths, at least one, by step. Those that 'latest' skips are reported.
+
+    Raises:
+      UserError: there is no such checkpoint.
+    """
+    if wanted not in ('latest', 'all') and not (wanted.isascii() and wanted.isdecimal()):
+        return [_find_path(model_dir, wanted)]
+    if model_dir is None and wanted == 'latest':
+        return [PRETRAINED]
+    if model_dir is None:
+        raise UserError(f'--checkpoint={wanted:.20} needs a run; name its directory with --model_dir'
+                        f'{_runs_in(Path("runs"))}')
+    checkpoints = Checkpoints(RunDirectory(model_dir))
+    steps = checkpoints.steps()
+    if not steps:
+        others = _checkpoints_in(model_dir)
+        raise UserError(f'{model_dir} holds no checkpoint model.ckpt-N' + (
+            f', but {", ".join(others)}; use --checkpoint={model_dir / others[0]}' if others else
+            f'; python train.py --model_dir={model_dir} makes them{_runs_in(model_dir)}'))
+    if wanted.isdecimal():
+        if len(wanted) > len(str(MAX_STEP)) or int(wanted) not in steps:
+            raise UserError(f'{model_dir} holds no checkpoint of step {wanted:.20}; it holds '
+                            f'{", ".join(map(str, steps))}')
+        return [checkpoints.path(int(wanted))]
+    paths = [checkpoints.path(step) for step in steps]
+    return paths if wanted == 'all' else [next(read_all(reversed(paths))).path]
+
+
+def read_all(paths, weights='trained'):
+    """Reads checkpoints one after the other, as ``read`` does; skips and reports those that cannot be read.
+
+    Raises:
+      UserError: none can be read.
+    """
+    count = 0
+    for path in paths:
+        try:
+            checkpoint = read(path, weights)
+        except UserError as error:
+            tqdm.write(f'warning     {error}; skipping it')  # there may be a progress bar
+            continue
+        count += 1
+        yield checkpoint
+    if not count:
+        raise UserError('there is no checkpoint to draw from')
+
+
+def read(path, weights='trained'):
+    """Reads the generator of a checkpoint, as this project or TensorFlow 1 wrote it.
+
+    Args:
+      path: a Path, as TensorFlow has it, or of an exported generator (.npz).
+      weights: 'trained', 'ema' (their moving averages), or 'auto': ema if the checkpoint has them.
+
+    Returns:
+      A GeneratorCheckpoint.
+
+    Raises:
+      UserError: it cannot be read, does not hold the article's generator, or not these weights.
+    """
+    if path.suffix == '.npz':
+        return _from_exported(path, weights)
+    if not set(str(path)).isdisjoint(WILDCARDS):
+        raise UserError(f'{path} has one of {WILDCARDS} in its name, which TensorFlow takes for a pattern; rename it')
+    try:
+        reader = tf.train.load_checkpoint(str(path))
+        shapes = {name: list(shape) for name, shape in reader.get_variable_to_shape_map().items()}
+        dtypes = reader.get_variable_to_dtype_map()
+        if weights == 'auto':
+            weights = 'ema' if _of_generator(shapes, EMA_SUFFIX) else 'trained'
+        suffix = EMA_SUFFIX if weights == 'ema' else ''
+        names = _of_generator(shapes, suffix)
+        if weights == 'ema' and not names:
+            raise UserError(f'{path} has no averaged weights, which train.py keeps with --ema_decay; use '
+                            '--weights=trained')
+        parts = architecture(path, {name: shapes[name + suffix] for name in names})
+        foreign = [name for name in names if dtypes[name + suffix] != tf.float32]
+        if foreign:
+            raise UserError(f"{path} does not hold the article's generator: {foreign[0]} is not float32")
+        variables = {name: reader.get_tensor(name + suffix) for name in names}
+    except UNREADABLE as error:
+        raise UserError(f'cannot read {path}: {reason_of(error)}') from error
+    _require_finite(path, variables)
+    return GeneratorCheckpoint(path, variables, *parts, weights, step_of(path), {})
+
+
+def _from_exported(path, weights):
+    about, values = read_exported(path)
+    if weights not in ('auto', about['weights']):
+        raise UserError(f'{path} has {about["weights"]} weights only; use --weights={about["weights"]}')
+    parts = architecture(path, {name: list(value.shape) for name, value in values.items()})
+    _require_finite(path, values)
+    statistics = {name: value for name, value in values.items() if is_statistic(name)}
+    variables = {name: value for name, value in values.items() if not is_statistic(name)}
+    return GeneratorCheckpoint(path, variables, *parts, about['weights'], about['step'], statistics)
+
+
+def step_of(path):
+    """Returns the step in the name of a checkpoint; None if there is none."""
+    step = re.search(r'-(\d{1,13})$', path.name)
+    return step and int(step[1])
+
+
+def load(session, values):
+    """Initializes all variables of the session's graph, with the values of their names where there are such.
+
+    Args:
+      session: a tf.Session.
+      values: {name: array}.
+    """
+    variables = tf.global_variables()
+    session.run([variable.initializer for variable in variables],
+                {variable.initial_value: values[variable.op.name] for variable in variables
+                 if variable.op.name in values})
+
+
+def _of_generator(names, suffix):
+    """Returns the names of the generator's variables, without the suffix that each has."""
+    return [name.removesuffix(suffix) for name in names
+            if name.endswith(suffix) and GENERATOR_VARIABLE.fullmatch(name.removesuffix(suffix))]
+
+
+def _require_finite(path, variables):
+    broken = [name for name, value in variables.items() if not np.isfinite(value).all()]
+    if broken:
+        raise UserError(f'cannot draw from {path}: {broken[0]} holds NaN or infinite values')
+
+
+def _find_path(model_dir, wanted):
+    stem = os.path.expanduser(CHECKPOINT_FILE.sub('', wanted))
+    paths = [stem] if model_dir is None else [stem, os.path.join(model_dir, stem)]
+    for path in paths:
+        if os.path.isfile(f'{path}.index') or os.path.isfile(path):  # TensorFlow once wrote a single file
+            return Path(path)
+    if os.path.isdir(stem):
+        raise UserError(f'{wanted} is a folder; use --model_dir={wanted} to draw from its newest checkpoint')
+    folder = Path(paths[-1]).parent
+    raise UserError(f'there is no checkpoint {wanted!r}; {folder} holds {", ".join(_checkpoints_in(folder)) or "none"}')
+
+
+def _checkpoints_in(folder):
+    """Returns the names of the checkpoints in a folder."""
+    return sorted(path.name.removesuffix('.index') for path in folder.glob('*.index'))
+
+
+def _runs_in(folder):
+    """Returns in words which run directories are in a folder."""
+    runs = sorted({str(path.parent) for path in folder.glob('*/model.ckpt-*.index')})
+    return f'; there are {", ".join(runs)}' if runs else ''

@@ -1,0 +1,143 @@
+"""The generator of a checkpoint, ready to draw."""
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+from tqdm import tqdm
+
+from dcgan.cpu_kernels import cpu_kernels
+from dcgan.device import make_session_config
+from dcgan.errors import UserError
+from dcgan.sampling.checkpoint import load
+from dcgan.sampling.population import population_statistics
+from model import Generator
+
+
+class TrainedGenerator:
+    """The generator of a checkpoint, in a session of its own that its context closes.
+
+    Attributes:
+      checkpoint: the GeneratorCheckpoint.
+      batch_norm, batch_size: as given.
+      size: height and width of its images, in pixels.
+    """
+
+    def __init__(self, checkpoint, batch_norm='population', batch_size=128):
+        """Builds the graph and restores the weights.
+
+        Args:
+          checkpoint: a GeneratorCheckpoint.
+          batch_norm: which mean and variance batch normalization uses. 'population': those of many fixed latents, so
+            that an image does not depend on the others. 'batch': those of the images drawn at once, as the article
+            does. 'moving': the moving averages of training, which lag behind.
+          batch_size: the most images to draw at once; more are split into batches of about the same size.
+
+        Raises:
+          UserError: the checkpoint lacks variables.
+        """
+        self.checkpoint = checkpoint
+        self.batch_norm = batch_norm
+        self.size = checkpoint.size
+        self.batch_size = batch_size
+        if batch_norm == 'moving' and checkpoint.weights == 'ema':
+            raise UserError('averaged weights have no moving averages of batch normalization; use '
+                            '--batch_norm=population, or --weights=trained if the checkpoint has them')
+        values = dict(checkpoint.variables)
+        if batch_norm == 'population':
+            values.update(population_statistics(checkpoint))
+        with tf.Graph().as_default() as graph:
+            self._seeds = tf.placeholder(tf.int64, [None], name='seeds')
+            self._latents = tf.identity(_latents_of(self._seeds, checkpoint.z_dim), name='z')
+            with cpu_kernels():
+                images = Generator(checkpoint.depths, checkpoint.s_size)(self._latents, training=batch_norm == 'batch')
+            images = tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
+            self._images = tf.identity(images, name='images')
+            self._pngs = tf.map_fn(tf.io.encode_png, self._images, fn_output_signature=tf.string)
+            missing = [variable.op.name for variable in tf.global_variables() if variable.op.name not in values
+                       and (batch_norm != 'batch' or '/moving_' not in variable.op.name)]
+            if missing:
+                raise UserError(f'{checkpoint.path} lacks {", ".join(missing)}')
+            if batch_norm == 'moving' and _never_moved(values):
+                print(f'warning     the moving averages of {checkpoint.path} are 0 and 1, as before the first step: '
+                      'TensorFlow 1 does not update them by itself, nor does the article')
+            self._session = tf.Session(graph=graph, config=make_session_config('float32'))
+            load(self._session, values)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._session.close()
+
+    def latents(self, seeds):
+        """Returns the latents of seeds, int64 [n], as float32 [n, z_dim] in [-1, 1)."""
+        return self._session.run(self._latents, {self._seeds: seeds})
+
+    def images(self, points):
+        """Draws images, with a progress bar.
+
+        Args:
+          points: seeds, int64 [n], or latents, float32 [n, z_dim]; n at least 1.
+
+        Returns:
+          Uint8 [n, size, size, 3].
+        """
+        return np.concatenate(list(self.batches(points)))
+
+    def batches(self, points):
+        """Draws ``points`` like ``images``, but yields the images of each batch, uint8 [k, size, size, 3]."""
+        return self._draw(self._images, points)
+
+    def pngs(self, points):
+        """Draws ``points`` like ``images``, but yields the PNGs of each batch, an array of bytes [k]."""
+        return self._draw(self._pngs, points)
+
+    def save(self, folder):
+        """Writes a SavedModel with the signatures ``serving_default`` (takes z) and ``seeds``, for any batch size.
+
+        Args:
+          folder: a Path that does not exist.
+
+        Raises:
+          OSError, tf.errors.OpError: it cannot be written.
+        """
+        signature = tf.saved_model.predict_signature_def
+        with self._session.graph.as_default():
+            builder = tf.saved_model.Builder(str(folder))
+            builder.add_meta_graph_and_variables(self._session, [tf.saved_model.tag_constants.SERVING], {
+                'serving_default': signature({'z': self._latents}, {'images': self._images}),
+                'seeds': signature({'seeds': self._seeds}, {'images': self._images})})
+            builder.save()
+
+    def frozen(self):
+        """Returns the GraphDef that computes 'images:0' from 'z:0', with the variables as constants."""
+        graph = self._session.graph.as_graph_def()
+        return tf.graph_util.convert_variables_to_constants(self._session, graph, ['images'])
+
+    def _draw(self, drawn, points):
+        fed = self._seeds if points.ndim == 1 else self._latents
+        with tqdm(desc='drawing', total=len(points), unit=' images', delay=1) as bar:  # explore.py draws often and fast
+            for part in np.array_split(points, -(-len(points) // self.batch_size)):
+                try:
+                    yield self._session.run(drawn, {fed: part})
+                except tf.errors.ResourceExhaustedError as error:
+                    raise UserError(f'not enough memory for {len(part)} images at once; use a --batch_size below '
+                                    f'{self.batch_size}') from error
+                bar.update(len(part))
+
+
+def _latents_of(seeds, z_dim):
+    """Returns the latents of seeds, int64 [n], as a tensor, float32 [n, z_dim], uniform in [-1, 1).
+
+    Each depends on its seed alone, on every machine.
+    """
+    @tf.autograph.experimental.do_not_convert  # nothing to convert, and AutoGraph warns on Python 3.13
+    def latent(seed):
+        # The second number is the step in training, -1 for the grids, -3 for population statistics.
+        return tf.random.stateless_uniform([z_dim], tf.stack([seed, -2]), -1.0, 1.0, alg='philox')
+
+    return tf.map_fn(latent, seeds, fn_output_signature=tf.float32)
+
+
+def _never_moved(values):
+    return all((value == float(name.endswith('variance'))).all() for name, value in values.items()
+               if '/moving_' in name)

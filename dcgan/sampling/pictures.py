@@ -1,0 +1,108 @@
+"""Grids, sheets with captions and films, as the bytes of a picture file."""
+
+import importlib.util
+
+import imageio.v3 as imageio
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from dcgan.errors import UserError
+
+MAX_VIDEO_SIDE = 16384  # pixels, the limit of H.264
+MAX_PIXELS = 1 << 27  # of a picture; 32,768 faces of 64x64
+MARGIN = 4  # pixels around an image with a caption
+
+
+def grid(images, rows, columns):
+    """Returns a grid of images as the bytes of a PNG; cells without an image are black.
+
+    Args:
+      images: uint8 [n, height, width, 3], n at most rows * columns.
+      rows, columns: size of the grid, in images.
+    """
+    return png(tile(images, rows, columns))
+
+
+def tile(images, rows, columns):
+    """Returns the same grid as an array, uint8 [rows * height, columns * width, 3]."""
+    _, height, width, channels = images.shape
+    canvas = np.zeros([rows * columns, height, width, channels], np.uint8)
+    canvas[:len(images)] = images
+    canvas = canvas.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    return canvas.reshape(rows * height, columns * width, channels)
+
+
+def sheet(rows):
+    """Returns a sheet of images on white, each above its caption, uint8 [height, width, 3]; both sides are even.
+
+    Args:
+      rows: lists of (image, caption), or None for an empty cell. The images, uint8 [height, width, 3], have one size; a
+        caption may have several lines.
+    """
+    font = ImageFont.load_default()
+    measure = ImageDraw.Draw(Image.new('RGB', (1, 1)))
+    cells = [[cell and (*cell, measure.multiline_textbbox((0, 0), cell[1], font)) for cell in row] for row in rows]
+    height, width, _ = next(image for row in cells for image, *_ in filter(None, row)).shape
+    columns = max(map(len, cells))
+    wide = [2 * MARGIN + max([width, *(round(row[column][2][2]) for row in cells if column < len(row) and row[column])])
+            for column in range(columns)]
+    high = 3 * MARGIN + height + max(round(box[3]) for row in cells for *_, box in filter(None, row))
+    canvas = Image.new('RGB', (_even(sum(wide)), _even(high * len(cells))), 'white')
+    draw = ImageDraw.Draw(canvas)
+    for down, row in enumerate(cells):
+        for across, cell in enumerate(row):
+            if cell:
+                left, top = sum(wide[:across]) + MARGIN, down * high + MARGIN
+                canvas.paste(Image.fromarray(cell[0]), (left, top))
+                draw.multiline_text((left, top + height + MARGIN), cell[1], 'black', font)
+    return np.asarray(canvas)
+
+
+def require_room(count, size):
+    """Checks that a picture can hold so many images of size x size, before minutes are spent on drawing them.
+
+    Raises:
+      UserError: it cannot.
+    """
+    if count * size * size > MAX_PIXELS:
+        raise UserError(f'{count:,} images of {size}x{size} are too many for one picture; the limit is '
+                        f'{MAX_PIXELS // size**2:,}')
+
+
+def png(image):
+    """Returns an image, uint8 [height, width, 3], as the bytes of a PNG."""
+    return imageio.imwrite('<bytes>', image, extension='.png')
+
+
+def film(frames, suffix, seconds):
+    """Returns the bytes of a film; a GIF loops forever.
+
+    Args:
+      frames: uint8 [n, height, width, 3]; for MP4, height and width are even.
+      suffix: one of ``sampling.VIDEO_SUFFIXES``.
+      seconds: duration of each frame.
+
+    Raises:
+      UserError: the frames are too large.
+    """
+    height, width = frames[0].shape[:2]
+    if max(height, width) > MAX_VIDEO_SIDE:
+        raise UserError(f'frames of {width}x{height} pixels are too large for a film; the limit is '
+                        f'{MAX_VIDEO_SIDE} pixels a side')
+    if suffix == '.gif':
+        return imageio.imwrite('<bytes>', frames, extension='.gif', duration=round(1000 * seconds), loop=0)
+    return imageio.imwrite('<bytes>', frames, extension='.mp4', plugin='pyav', codec='libx264', fps=round(1 / seconds))
+
+
+def require_library(suffix):
+    """Checks that the library for a suffix is installed, before minutes are spent on drawing.
+
+    Raises:
+      UserError: it is not.
+    """
+    if suffix == '.mp4' and importlib.util.find_spec('av') is None:
+        raise UserError("an .mp4 needs PyAV, which is not installed; pip install '.[video]', or write a .gif")
+
+
+def _even(length):
+    return length + length % 2  # MP4 requires it

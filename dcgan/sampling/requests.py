@@ -1,0 +1,232 @@
+"""What sample.py draws, from its flags to the files."""
+
+import functools
+import math
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dcgan.errors import UserError
+from dcgan.files import write_output
+from dcgan.sampling import VIDEO_SUFFIXES, draw
+from dcgan.sampling.checkpoint import find, open_run, read, read_all, step_of
+from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.latents import parse_sum
+from dcgan.sampling.pictures import png, require_library
+from dcgan.sampling.real_images import epoch_steps_of, open_training_images
+from dcgan.sampling.seeds import format_seeds, parse_seeds
+
+SUFFIXES = {'faces': ('.png',), 'interpolation': ('.png', *VIDEO_SUFFIXES), 'arithmetic': ('.png',),
+            'neighbours': ('.png',), 'progress': VIDEO_SUFFIXES}
+GENERATOR_FLAGS = ('weights', 'batch_norm', 'batch_size')
+FACE_FLAGS = ('seeds', 'seed', 'num_images', *GENERATOR_FLAGS)
+# Which flags each kind of picture uses; others would be ignored without a word.
+USED = {'faces': (*FACE_FLAGS, 'grid'), 'interpolate': ('frames', *GENERATOR_FLAGS), 'arithmetic': GENERATOR_FLAGS,
+        'neighbours': (*FACE_FLAGS, 'dataset_dir', 'cache_dir'),
+        'film=checkpoints': (*FACE_FLAGS, 'grid'), 'film=grids': ()}
+
+
+class SampleOptions(NamedTuple):
+    """The flags of sample.py by name; ``given`` are the names of those that were given."""
+
+    model_dir: str | None
+    checkpoint: str
+    weights: str
+    dataset_dir: str | None
+    cache_dir: str
+    batch_norm: str
+    batch_size: int
+    out: str | None
+    overwrite: bool
+    num_images: int | None
+    seed: int
+    seeds: str | None
+    grid: str | None
+    interpolate: str | None
+    frames: int
+    arithmetic: str | None
+    film: str | None
+    neighbours: int | None
+    given: frozenset
+
+
+def sample(options):
+    """Draws what SampleOptions ask for, and writes it.
+
+    Raises:
+      UserError: there is no such checkpoint, options contradict one another, or a file exists or cannot be written.
+    """
+    _Request(options).draw()
+
+
+class _Request:
+    """The options, and what follows from them."""
+
+    def __init__(self, options):
+        self._options = options
+        self._kind = next((name for name in ('interpolate', 'arithmetic', 'neighbours', 'film')
+                           if name in options.given), 'faces')
+        self._refuse_unused_flags()
+        self._model_dir = None if options.model_dir is None else open_run(options.model_dir)
+
+    def draw(self):
+        options = self._options
+        if self._kind == 'film':
+            self._draw_film()
+        elif self._kind == 'interpolate':
+            seeds = parse_seeds(options.interpolate)
+            if len(seeds) < 2:
+                raise UserError(f'--interpolate={options.interpolate} has one seed; expected two or more, e.g. 7,100')
+            self._draw_pictures('interpolation', lambda generator, suffix: draw.interpolation(
+                generator, seeds, options.frames, suffix))
+        elif self._kind == 'arithmetic':
+            terms = parse_sum(options.arithmetic)
+            self._draw_pictures('arithmetic', lambda generator, suffix: draw.arithmetic(generator, terms))
+        elif self._kind == 'neighbours':
+            seeds = self._seeds(8)
+            self._draw_pictures('neighbours', lambda generator, suffix: self._neighbours(generator, seeds))
+        elif options.out and _is_folder(options.out) and options.checkpoint != 'all':
+            self._draw_files()
+        else:
+            layout = self._layout()
+            self._draw_pictures('faces', lambda generator, suffix: png(draw.face_grid(generator, *layout)))
+
+    def _refuse_unused_flags(self):
+        kind = f'film={self._options.film}' if self._kind == 'film' else self._kind
+        known = sorted({name for names in USED.values() for name in names})
+        unused = [name for name in known if name in self._options.given and name not in USED[kind]]
+        if unused:
+            used = ', '.join(f'--{name}' for name in USED[kind])
+            raise UserError(f'--{unused[0]} has no effect on {kind if kind == "faces" else f"--{kind}"}' + (
+                f', which uses {used}' if used else ''))
+
+    def _generator(self, checkpoint):
+        return TrainedGenerator(checkpoint, self._options.batch_norm, self._options.batch_size)
+
+    def _draw_pictures(self, name, make):
+        """Draws a picture from each checkpoint; ``make`` takes a TrainedGenerator and a suffix."""
+        options = self._options
+        is_all = options.checkpoint == 'all'
+        if is_all and options.out and not _is_folder(options.out):
+            raise UserError(f'--checkpoint=all draws a picture for each checkpoint, but --out={options.out} is one '
+                            'file; choose a folder, or make a film with --film=checkpoints')
+        found = find(self._model_dir, options.checkpoint)
+        weights = '' if options.weights == 'auto' else f'-{options.weights}'
+        paths = {path: self._path(name, f'{name}-{_label(path)}{weights}') for path in found}
+        self._refuse_to_overwrite(paths.values())
+        for checkpoint in read_all(found, options.weights) if is_all else [read(found[0], options.weights)]:
+            path = paths[checkpoint.path]
+            with self._generator(checkpoint) as generator:
+                write_output(path, make(generator, path.suffix.lower()), 'out')
+            print(f'wrote       {path}')
+
+    def _draw_files(self):
+        folder = _expand(self._options.out)
+        seeds = np.array(list(dict.fromkeys(self._layout()[0].tolist())))  # a seed that is named twice is one file
+        [path] = find(self._model_dir, self._options.checkpoint)
+        self._refuse_to_overwrite_faces(folder, seeds)
+        with self._generator(read(path, self._options.weights)) as generator:
+            done = 0
+            for pngs in generator.pngs(seeds):
+                for seed, content in zip(seeds[done:], pngs, strict=False):
+                    write_output(_face_path(folder, seed), content, 'out')
+                done += len(pngs)
+        print(f'wrote       {done:,} files in {folder}, from {path}')
+
+    def _draw_film(self):
+        options = self._options
+        if options.checkpoint not in ('latest', 'all'):
+            raise UserError(f'--film={options.film} shows a whole run; drop --checkpoint={options.checkpoint:.40}')
+        if self._model_dir is None:
+            raise UserError('--film shows a run; name its directory with --model_dir')
+        path = self._path('progress', 'progress' + ('' if options.weights == 'auto' else f'-{options.weights}'))
+        self._refuse_to_overwrite([path])
+        suffix, epoch_steps = path.suffix.lower(), epoch_steps_of(self._model_dir)
+        if options.film == 'grids':
+            content = draw.film_of_grids(self._model_dir, epoch_steps, suffix)
+        else:
+            generators = map(self._generator, read_all(find(self._model_dir, 'all'), options.weights))
+            content = draw.film_of_checkpoints(generators, *self._layout(), epoch_steps, suffix)
+        write_output(path, content, 'out')
+        print(f'wrote       {path}')
+
+    def _neighbours(self, generator, seeds):
+        real_images = self._training_images(generator.checkpoint.run, generator.size)
+        content, lines = draw.neighbours(generator, seeds, real_images, self._options.neighbours)
+        print('nearest training images, with the root mean square difference in gray levels (0 to 255):', *lines,
+              sep='\n')
+        return content
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019 - once for all checkpoints; a request lives as long as the process
+    def _training_images(self, run, size):
+        return open_training_images(run, size, self._options.dataset_dir, self._options.cache_dir)
+
+    def _layout(self):
+        """Returns the seeds of a grid, its rows and its columns."""
+        text = self._options.grid
+        if text is None:
+            seeds = self._seeds(64)
+            columns = math.ceil(math.sqrt(len(seeds)))
+            return seeds, math.ceil(len(seeds) / columns), columns
+        match = re.fullmatch(r'([1-9]\d{0,5})x([1-9]\d{0,5})', text, re.ASCII)
+        if not match:
+            raise UserError(f'invalid --grid={text:.40}; expected rows x columns, e.g. 8x8')
+        rows, columns = int(match[1]), int(match[2])
+        seeds = self._seeds(rows * columns)
+        if len(seeds) > rows * columns:
+            raise UserError(f'--grid={text} has {rows * columns} cells, too few for {len(seeds)} faces')
+        return seeds, rows, columns
+
+    def _seeds(self, count):
+        """Returns the seeds that the flags name; by default, so many."""
+        options = self._options
+        if options.seeds is None:
+            return parse_seeds(f'{options.seed}-{options.seed + (options.num_images or count) - 1}')
+        if 'seed' in options.given:
+            raise UserError('--seeds and --seed cannot be combined')
+        return parse_seeds(options.seeds)
+
+    def _path(self, kind, name):
+        """Returns where a picture goes."""
+        suffixes, out = SUFFIXES[kind], self._options.out
+        if out and not _is_folder(out):
+            path = _expand(out)
+        else:
+            path = (_expand(out) if out else self._model_dir or Path()) / f'{name}{suffixes[0]}'
+        if path.suffix.lower() not in suffixes:
+            raise UserError(f'--out={out} ends in {path.suffix}; expected {", ".join(suffixes)}, or / for a folder')
+        require_library(path.suffix.lower())
+        return path
+
+    def _refuse_to_overwrite(self, paths):
+        existing = [str(path) for path in paths if os.path.lexists(path)]
+        if existing and not self._options.overwrite:
+            raise UserError(f'{", ".join(existing)} exists; add --overwrite, or choose another --out')
+
+    def _refuse_to_overwrite_faces(self, folder, seeds):
+        exists = np.array([os.path.lexists(_face_path(folder, seed)) for seed in seeds])
+        if exists.any() and not self._options.overwrite:
+            missing = '' if exists.all() else f', or draw only the others with --seeds={format_seeds(seeds[~exists])}'
+            raise UserError(f'{exists.sum():,} of the {len(seeds):,} files exist in {folder}, e.g. '
+                            f'{_face_path(folder, seeds[exists][0]).name}; add --overwrite, choose another --out'
+                            f'{missing}')
+
+
+def _label(path):
+    step = step_of(path)
+    return path.name.removesuffix('.npz') if step is None else f'step-{step:07d}'
+
+
+def _expand(path):
+    return Path(os.path.expanduser(path))
+
+
+def _is_folder(out):
+    return out.endswith('/') or Path(out).suffix == '' or os.path.isdir(_expand(out))
+
+
+def _face_path(folder, seed):
+    return folder / f'seed-{seed:07d}.png'

@@ -1,0 +1,45 @@
+"""Collapse: training goes on, but the generator no longer learns."""
+
+import collections
+import statistics
+
+WINDOW = 500  # steps
+MIN_ENTRIES = 10
+MIN_SPREAD = 0.15
+MIN_D_LOSS = 0.05  # nats
+
+
+class CollapseDetector:
+    """Detects a collapse from the log, by medians over the last ``WINDOW`` steps, at least ``MIN_ENTRIES`` entries.
+
+    - The generated images are alike: the median spread is below ``MIN_SPREAD``. A healthy run passes through that, but
+      only in its first hundred steps.
+    - The discriminator is always right: its median loss is below ``MIN_D_LOSS``, and the generator gets no gradient.
+
+    Attributes:
+      message: what has collapsed; '' as long as nothing has.
+    """
+
+    SIGNS = (
+        ('spread', MIN_SPREAD, 'the generated images are nearly identical'),
+        ('d_loss', MIN_D_LOSS, 'the discriminator is almost always right'),
+    )
+
+    def __init__(self, entries=()):
+        """Takes what the run has logged so far, so that a resumed run detects what an undisturbed one would."""
+        self.message = ''
+        self._window = collections.deque()
+        for entry in entries:
+            self.update(entry)
+
+    def update(self, entry):
+        """Takes the next entry of the log, {'step', 'spread', 'd_loss'}."""
+        window, begin = self._window, entry['step'] - WINDOW
+        window.append(entry)
+        while len(window) > MIN_ENTRIES and window[1]['step'] <= begin:
+            window.popleft()
+        self.message = ''
+        if len(window) >= MIN_ENTRIES and window[0]['step'] <= begin:
+            self.message = ', and '.join(
+                f'{what} (median {name} of {WINDOW} steps below {threshold})' for name, threshold, what in self.SIGNS
+                if statistics.median(entry[name] for entry in window) < threshold)

@@ -1,0 +1,306 @@
+"""What happens beside training, one duty a hook.
+
+Hooks fetch the same few tensors in the same ``session.run`` as the train op, at every step: fetching others at some
+steps would run another graph there, optimized in another way.
+"""
+
+import contextlib
+import datetime
+import math
+import sys
+import time
+
+import tensorflow.compat.v1 as tf
+from tqdm import tqdm
+
+from dcgan.errors import UserError
+from dcgan.signals import SIGPIPE, STOP_SIGNALS, handle_stop_signals, say
+
+
+class StopHook(tf.train.SessionRunHook):
+    """Lets Ctrl-C, SIGTERM and SIGHUP end the run after the current step, so that it is saved.
+
+    It listens within its context. Python hears a signal when the step is done; a second one ends the run at once.
+
+    Attributes:
+      number: of the signal that came, or with which ``request`` was called; None if neither was.
+    """
+
+    def __init__(self):
+        self.number = None
+
+    def __enter__(self):
+        self._previous = handle_stop_signals(self._stop)
+        return self
+
+    def __exit__(self, *exception):
+        handle_stop_signals(self._previous)
+
+    def after_run(self, run_context, run_values):
+        if self.number is not None:
+            run_context.request_stop()
+
+    def request(self, number):
+        """Ends the run as if that signal had come."""
+        self.number = number
+
+    def _stop(self, number, frame):
+        self.request(number)
+        handle_stop_signals(_stop_at_once)
+
+
+def _stop_at_once(number, frame):
+    say('stopped at once, before all was saved; give the same command again to resume from the last checkpoint')
+    sys.exit(128 + number)
+
+
+class SharedStopHook(StopHook):
+    """A StopHook that stops all workers after the same step: a signal to one is all-reduced with the next step."""
+
+    NUMBERS = *STOP_SIGNALS, SIGPIPE
+
+    def __init__(self, cluster):
+        """Takes the Cluster."""
+        super().__init__()
+        requested = tf.get_variable('requested_stop', len(self.NUMBERS), initializer=tf.zeros_initializer(),
+                                    trainable=False, collections=[tf.GraphKeys.LOCAL_VARIABLES])
+        self._publish = {number: requested.assign(tf.one_hot(place, len(self.NUMBERS))).op
+                         for place, number in enumerate(self.NUMBERS)}
+        self._requested, = cluster.all_reduce_mean([requested.read_value()])
+
+    def before_run(self, run_context):
+        if self.number is not None:
+            run_context.session.run(self._publish[self.number])
+        return tf.train.SessionRunArgs(self._requested)
+
+    def after_run(self, run_context, run_values):
+        if run_values.results.any():
+            self._stop(self.NUMBERS[run_values.results.argmax()], None)
+            run_context.request_stop()
+
+
+class SyncCheckHook(tf.train.SessionRunHook):
+    """Ends the run if the workers' variables differ in any bit, at the start and before each checkpoint."""
+
+    def __init__(self, cluster, metrics, schedule):
+        """Takes the Cluster, the metrics of the TrainGraph and the Schedule."""
+        self._cluster = cluster
+        self._step = metrics['step']
+        self._schedule = schedule
+
+    def begin(self):
+        self._variables = tf.global_variables()
+        marks = [tf.fingerprint(tf.reshape(variable, [1, -1])) for variable in self._variables]
+        self._marks = self._cluster.all_gather(tf.cast(tf.reshape(tf.concat(marks, 0), [-1]), tf.int32))
+
+    def after_create_session(self, session, coord):
+        self._compare(session, session.run(tf.train.get_global_step()))
+
+    def before_run(self, run_context):
+        return tf.train.SessionRunArgs(self._step)
+
+    def after_run(self, run_context, run_values):
+        if self._schedule.is_saved(run_values.results) or run_context.stop_requested:
+            self._compare(run_context.session, run_values.results)
+
+    def _compare(self, session, step):
+        marks = session.run(self._marks).reshape(self._cluster.world_size, len(self._variables), -1)
+        for name, theirs in zip(self._cluster.names, marks, strict=True):
+            differing = (theirs != marks[0]).any(-1)
+            if differing.any():
+                first = self._variables[differing.argmax()].op.name
+                raise UserError(
+                    f'at step {step}, {name} and {self._cluster.names[0]} hold different weights: {differing.sum()} of '
+                    f'{len(differing)} variables differ, first {first}; nothing of that is saved. CPUs that round '
+                    'differently cause this, or bad memory. Start the same command on all workers to resume from the '
+                    'last checkpoint')
+
+
+class NanHook(tf.train.SessionRunHook):
+    """Ends the run if a loss is NaN or infinite, or a variable is when it is to be saved or drawn from."""
+
+    def __init__(self, checkpoints, metrics, schedule):
+        """Takes the Checkpoints, the metrics of the TrainGraph and the Schedule."""
+        self._checkpoints = checkpoints
+        self._metrics = metrics
+        self._schedule = schedule
+        self._last = ''
+
+    def begin(self):
+        self._finite = tf.reduce_all([tf.reduce_all(tf.is_finite(variable)) for variable in tf.global_variables()
+                                      if variable.dtype.is_floating])
+
+    def before_run(self, run_context):
+        return tf.train.SessionRunArgs(self._metrics)
+
+    def after_run(self, run_context, run_values):
+        metrics = run_values.results
+        step = metrics['step']
+        for name in 'g_loss', 'd_loss':
+            if not math.isfinite(metrics[name]):
+                raise self._error(f'{name} is {_name(metrics[name])} at step {step}{self._last}')
+        self._last = f', after g_loss {metrics["g_loss"]:.4g} and d_loss {metrics["d_loss"]:.4g} at step {step}'
+        is_due = self._schedule.is_saved(step) or self._schedule.is_sampled(step) or run_context.stop_requested
+        if is_due and not run_context.session.run(self._finite):
+            raise self._error(f'a variable is NaN or infinite at step {step}{self._last}')
+
+    def _error(self, problem):
+        return UserError(f'{problem}; nothing of that is saved. The last good checkpoint is '
+                         f'{self._checkpoints.path(self._checkpoints.latest)}. The same command would fail again: try '
+                         'a lower --learning_rate or another --seed, with another --model_dir')
+
+
+def _name(value):
+    return 'NaN' if math.isnan(value) else 'infinite'
+
+
+class SampleHook(tf.train.SessionRunHook):
+    """Draws a grid before the first step and after those that are due."""
+
+    def __init__(self, directory, event_log, graph, schedule):
+        """Takes the RunDirectory, the EventLog, the TrainGraph and the Schedule."""
+        self._directory = directory
+        self._event_log = event_log
+        self._graph = graph
+        self._schedule = schedule
+
+    def after_create_session(self, session, coord):
+        if session.run(tf.train.get_global_step()) == 0:
+            self._draw(session, 0)
+
+    def before_run(self, run_context):
+        return tf.train.SessionRunArgs(self._graph.metrics['step'])
+
+    def after_run(self, run_context, run_values):
+        step = int(run_values.results)
+        if self._schedule.is_sampled(step):
+            self._draw(run_context.session, step)
+
+    def _draw(self, session, step):
+        png = session.run(self._graph.samples)
+        self._directory.write(f'samples/step-{step:07d}.png', png)
+        self._event_log.image(step, 'samples', png)
+
+
+class LogHook(tf.train.SessionRunHook):
+    """Logs losses, spread, collapse and speed every so many steps."""
+
+    def __init__(self, event_log, detector, metrics, schedule):
+        """Takes the EventLog, the CollapseDetector, the metrics of the TrainGraph and the Schedule."""
+        self._event_log = event_log
+        self._detector = detector
+        self._metrics = metrics
+        self._schedule = schedule
+
+    def after_create_session(self, session, coord):
+        self._logged_step = session.run(tf.train.get_global_step())
+        self._logged_time = time.perf_counter()
+
+    def before_run(self, run_context):
+        return tf.train.SessionRunArgs(self._metrics)
+
+    def after_run(self, run_context, run_values):
+        step = int(run_values.results['step'])
+        if not self._schedule.is_logged(step):
+            return
+        now = time.perf_counter()
+        rate = (step - self._logged_step) * self._schedule.step_images / (now - self._logged_time)
+        self._logged_step, self._logged_time = step, now
+        entry = {'step': step, 'epoch': self._schedule.epoch(step),
+                 **{name: float(run_values.results[name]) for name in ('g_loss', 'd_loss', 'spread')}}
+        before = self._detector.message
+        self._detector.update(entry)
+        if self._detector.message != before:
+            with contextlib.suppress(OSError):  # ProgressHook handles a reader that is gone
+                tqdm.write(f'step {step}: collapse: {self._detector.message or "no longer"}')
+        self._event_log.scalars({**entry, 'collapse': int(bool(self._detector.message)), 'images_per_second': rate})
+
+
+class ProgressHook(tf.train.SessionRunHook):
+    """Shows step, epoch, losses, images a second, time left and any collapse, within its context.
+
+    On a terminal it is a bar; elsewhere a line for each step that is logged, and for the last.
+    """
+
+    def __init__(self, detector, metrics, schedule, stop):
+        """Takes the CollapseDetector, the metrics of the TrainGraph, the Schedule and the StopHook."""
+        self._detector = detector
+        self._metrics = metrics
+        self._schedule = schedule
+        self._stop = stop
+        self._bar = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        """Leaves the bar as it is, so that what is printed next has its own line."""
+        if self._bar is not None:
+            with contextlib.suppress(OSError):
+                self._bar.close()
+
+    def after_create_session(self, session, coord):
+        step = session.run(tf.train.get_global_step())
+        self._first_step, self._start = step, time.monotonic()
+        images = self._schedule.step_images
+        if sys.stderr.isatty():
+            self._bar = tqdm(total=self._schedule.last_step * images, initial=step * images, unit=' images',
+                             dynamic_ncols=True, bar_format='{desc} {rate_fmt} {remaining} left |{bar}|')
+            self._bar.set_description_str(self._describe(step), refresh=False)
+
+    def before_run(self, run_context):
+        return tf.train.SessionRunArgs(self._metrics)
+
+    def after_run(self, run_context, run_values):
+        metrics = run_values.results
+        step = int(metrics['step'])
+        text = f'{self._describe(step)} g_loss {metrics["g_loss"]:.3f} d_loss {metrics["d_loss"]:.3f}'
+        if self._detector.message:
+            text += ' COLLAPSED'
+        try:
+            if self._bar is not None:
+                self._bar.set_description_str(text, refresh=False)
+                self._bar.update(self._schedule.step_images)
+            elif self._schedule.is_logged(step) or step == self._schedule.last_step or run_context.stop_requested:
+                print(f'{text} {self._speed(step)}', file=sys.stderr, flush=True)
+        except OSError:  # its reader is gone, as "| tee" is after the Ctrl-C that the run gets, too
+            self._stop.request(SIGPIPE)
+
+    def _describe(self, step):
+        last_step = self._schedule.last_step
+        return f'step {step}/{last_step} epoch {self._schedule.epoch(step)}/{self._schedule.epoch(last_step)}'
+
+    def _speed(self, step):
+        """Returns in words the images a second and the time left, by the mean since the start."""
+        seconds = (time.monotonic() - self._start) / (step - self._first_step)
+        left = datetime.timedelta(seconds=round(seconds * (self._schedule.last_step - step)))
+        return f'{self._schedule.step_images / seconds:.1f} images/s {left} left'
+
+
+class CheckpointHook(tf.train.SessionRunHook):
+    """Saves a checkpoint before the first step, after those that are due, and at the end of the run.
+
+    It is the last hook: what its step logs is logged before, so that a run that resumes from there misses nothing.
+    """
+
+    def __init__(self, checkpoints, saver, metrics, schedule):
+        """Takes the Checkpoints, a Saver, the metrics of the TrainGraph and the Schedule."""
+        self._checkpoints = checkpoints
+        self._saver = saver
+        self._step = metrics['step']
+        self._schedule = schedule
+
+    def after_create_session(self, session, coord):
+        if self._checkpoints.latest is None:
+            self._save(session, 0)
+
+    def before_run(self, run_context):
+        return tf.train.SessionRunArgs(self._step)
+
+    def after_run(self, run_context, run_values):
+        step = int(run_values.results)
+        if self._schedule.is_saved(step) or run_context.stop_requested:
+            self._save(run_context.session, step)
+
+    def _save(self, session, step):
+        self._checkpoints.save(session, self._saver, step, self._schedule.epoch_steps)

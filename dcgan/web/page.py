@@ -1,0 +1,220 @@
+"""The page: faces by seed, interpolations and sums of picked faces, nearest training images, at any checkpoint."""
+
+import asyncio
+import contextlib
+import functools
+import math
+
+import numpy as np
+from nicegui import ui
+
+from dcgan.errors import UserError
+from dcgan.sampling import draw
+from dcgan.sampling.latents import parse_sum
+from dcgan.sampling.seeds import MAX_SEED, format_seeds, parse_seeds
+from dcgan.web.pictures import Faces, Picture
+
+MAX_SEEDS = 256  # in a grid or a sum
+PREFETCH = 8  # checkpoints whose faces are drawn in advance
+PICKED_COLUMNS = 8
+NEAREST = 5  # training images
+INITIAL_SEEDS = '0-63'
+
+
+def serve(state, host, port, opens_browser):
+    """Serves the page until the process is stopped; each visitor gets a separate page.
+
+    Args:
+      state: an ExplorerState.
+      host, port: the address to listen on.
+      opens_browser: whether to open a browser on this machine.
+    """
+    ui.run(lambda: Page(state), host=host, port=port, show=opens_browser, title=f'DCGAN faces: {state.name}',
+           reload=False, show_welcome_message=False)
+
+
+class Page:
+    """The page of one visitor."""
+
+    def __init__(self, state):
+        """Builds the page of an ExplorerState; the first faces are drawn once the browser is connected."""
+        self._state = state
+        self._picked = []  # seeds, in the order of the clicks
+        self._seeds, self._terms = parse_seeds(INITIAL_SEEDS), []  # of the faces and the sum on the page
+        ui.label(f'DCGAN faces: {state.name}').classes('text-h6')
+        self._build_training_time()
+        with ui.row().classes('w-full items-start'):
+            with ui.column().classes('w-[34rem] max-w-full'):
+                self._build_faces()
+            with ui.column().classes('w-[38rem] max-w-full'):
+                self._build_picked()
+                with ui.row().classes('w-full items-stretch'):
+                    self._build_interpolation()
+                    self._build_sum()
+                self._build_nearest()
+        ui.timer(0, self._show_faces, once=True)
+
+    def _build_training_time(self):
+        last = len(self._state.generators) - 1
+        with ui.row().classes('w-full items-center no-wrap'):
+            ui.label('Training time').classes('whitespace-nowrap')
+            self._time = ui.slider(min=0, max=last, value=last, on_change=self._change_time)
+            self._time.props('snap markers aria-label="Training time"').set_enabled(last > 0)
+            ui.label().classes('whitespace-nowrap').bind_text_from(self._time, 'value', self._state.moments.__getitem__)
+
+    def _build_faces(self):
+        with _card('Faces', 'Each seed is a face. Click a face to pick it; click again to remove it.'):
+            self._seeds_field = _field('Seeds, e.g. 7,100-163', INITIAL_SEEDS, self._draw_faces)
+            with ui.row():
+                _button('Draw', self._draw_faces)
+                _button('Previous', lambda: self._turn(-1))
+                _button('Next', lambda: self._turn(1))
+            self._faces = Faces('100%', self._pick)
+
+    def _build_picked(self):
+        with _card('Picked faces', 'Click a face to remove it.'):
+            self._picks = Faces('auto', self._pick)
+
+    def _build_interpolation(self):
+        with _card('Interpolation', 'Slide from one picked face to another.').classes('flex-1 min-w-64'):
+            with ui.row().classes('w-full no-wrap'):
+                self._start = ui.select([], label='From', on_change=self._show_interpolation).classes('grow')
+                self._end = ui.select([], label='To', on_change=self._show_interpolation).classes('grow')
+            self._percent = ui.slider(min=0, max=100, value=50, on_change=self._show_interpolation)
+            self._percent.props('label aria-label="Interpolation in percent"')
+            self._interpolation = Picture('12rem')
+
+    def _build_sum(self):
+        with _card('Sum', 'Adds latents. Large sums no longer look like faces.').classes('flex-1 min-w-64'):
+            self._sum_field = _field('Sum, e.g. mean(7,9) - 3 + 20', '', self._draw_sum)
+            _button('Add up', self._draw_sum)
+            self._result = Picture('12rem')
+
+    def _build_nearest(self):
+        with _card('Nearest training images', 'By root mean square difference of pixels, in levels of 0 to 255.'):
+            with ui.row().classes('items-center'):
+                self._face = ui.select([], label='Face', on_change=lambda: self._nearest.clear()).classes('w-32')
+                find = _button('Find', self._find_nearest)
+            if isinstance(self._state.real_images, str):
+                find.disable()
+                ui.label(self._state.real_images)
+            self._nearest = Picture('auto')
+
+    @property
+    def _generator(self):
+        return self._state.generators[self._time.value]
+
+    def _filename(self, name):
+        return f'{name}-{self._generator.checkpoint.label}.png'
+
+    async def _pick(self, seed):
+        """Picks a face, or removes it from the picked ones."""
+        follows_picks = self._sum_field.value == _sum_of(self._picked)  # the visitor has not typed another sum
+        is_new = seed not in self._picked
+        if is_new:
+            self._picked.append(seed)
+        else:
+            self._picked.remove(seed)
+        self._faces.mark(self._picked)
+        self._picks.mark(self._picked)
+        self._update_choices(is_new)
+        if follows_picks:
+            self._sum_field.value = _sum_of(self._picked)
+            await asyncio.gather(self._show_picked(), self._draw_sum())
+        else:
+            await self._show_picked()
+
+    def _update_choices(self, is_new):
+        """Lists the picked faces in each menu; selects the latest after a new pick or if a selected one was removed."""
+        texts = [str(seed) for seed in self._picked]  # a browser would round large numbers
+        last, second_last = [*texts[::-1], None, None][:2]
+        choices = [(self._start, second_last), (self._end, last if len(texts) > 1 else None), (self._face, last)]
+        is_new = is_new or not all(choice.value in texts for choice, _ in choices)
+        for choice, value in choices:
+            choice.set_options(texts, value=value if is_new else choice.value)
+
+    async def _turn(self, pages):
+        """Shows the next seeds (1) or the previous ones (-1), as many as now."""
+        offset = min(max(pages * len(self._seeds), -int(self._seeds.min())), MAX_SEED - int(self._seeds.max()))
+        self._seeds_field.value = format_seeds(self._seeds + offset)
+        await self._draw_faces()
+
+    async def _change_time(self):
+        self._nearest.clear()
+        await asyncio.gather(self._show_faces(), self._show_picked(), self._show_interpolation(), self._show_sum())
+
+    async def _draw_faces(self):
+        with _showing_errors(self._seeds_field):
+            self._seeds = parse_seeds(self._seeds_field.value, MAX_SEEDS)
+            await self._show_faces()
+
+    async def _draw_sum(self):
+        with _showing_errors(self._sum_field):
+            self._terms = parse_sum(self._sum_field.value, MAX_SEEDS) if self._sum_field.value.strip() else []
+            await self._show_sum()
+
+    async def _show_faces(self):
+        time, generators = self._time.value, self._state.generators
+        by_distance = sorted(range(len(generators)), key=lambda other: abs(other - time))
+        await self._faces.show_faces(self._filename('faces'), self._generator, self._seeds,
+                                     math.ceil(math.sqrt(len(self._seeds))),
+                                     prefetch=[generators[other] for other in by_distance[1:PREFETCH + 1]])
+
+    async def _show_picked(self):
+        if not self._picked:
+            self._picks.clear()
+            return
+        await self._picks.show_faces(self._filename('picked'), self._generator, np.array(self._picked),
+                                     min(len(self._picked), PICKED_COLUMNS))
+
+    async def _show_interpolation(self):
+        start, end, percent = self._start.value, self._end.value, int(self._percent.value)
+        if start is None or end is None:
+            self._interpolation.clear()
+            return
+        await self._interpolation.show(self._filename(f'between-{start}-{end}-{percent}'), functools.partial(
+            draw.between, self._generator, int(start), int(end), percent))
+
+    async def _show_sum(self):
+        if not self._terms:
+            self._result.clear()
+            return
+        await self._result.show(self._filename('sum'), functools.partial(draw.result, self._generator, self._terms))
+
+    async def _find_nearest(self):
+        if self._face.value is None:
+            ui.notify('Pick a face first.')
+            return
+        generator, real_images, seeds = self._generator, self._state.real_images, np.array([int(self._face.value)])
+        await self._nearest.show(self._filename(f'nearest-{self._face.value}'), lambda: draw.neighbours(
+            generator, seeds, real_images, NEAREST)[0])
+
+
+def _sum_of(seeds):
+    return ' + '.join(map(str, seeds))
+
+
+def _card(title, hint):
+    card = ui.card().classes('w-full gap-2')
+    with card:
+        ui.label(title).classes('text-subtitle1 font-bold')
+        ui.label(hint).classes('text-caption')
+    return card
+
+
+def _field(label, value, on_enter):
+    return ui.input(label, value=value).classes('w-full').props('hide-bottom-space').on('keydown.enter', on_enter)
+
+
+def _button(text, on_click):
+    return ui.button(text, on_click=on_click).props('no-caps dense').classes('px-3')
+
+
+@contextlib.contextmanager
+def _showing_errors(field):
+    """Shows a UserError below the field that caused it."""
+    field.error = None
+    try:
+        yield
+    except UserError as error:
+        field.error = str(error)

@@ -1,1 +1,0 @@
-"""From a checkpoint to pictures: which checkpoint, its generator and statistics, seeds, and what is drawn of them."""

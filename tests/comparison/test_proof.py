@@ -1,0 +1,205 @@
+"""The proof of the graph: every check agrees here, and every difference from the reference is found and named."""
+
+import functools
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import model
+import ops
+from dcgan.comparison.proof import NUMBERS, PARTS, describe, format_table, prove, prove_in_child, verdict
+from dcgan.comparison.reference import REFERENCE, read_reference
+from dcgan.errors import UserError
+
+GRAPH_CHECKS = ['variables', 'their shapes', 'which are trained', 'generator', 'discriminator', 'collections',
+                'end points']
+CHECKS = [*((part, name) for part in PARTS.values() for name in GRAPH_CHECKS),
+          *((PARTS['small'], title) for title, _, _ in NUMBERS.values())]
+FILES = ['graph.json', 'numbers.npz', 'start.ckpt.index', 'start.ckpt.data-00000-of-00001', 'end.ckpt.index',
+         'end.ckpt.data-00000-of-00001']
+# The real command, with a changed model: the proof runs in this process instead of its child.
+CHANGED_COMMAND = '''
+import functools, sys
+import compare, model
+from dcgan import cli
+from dcgan.comparison import proof
+proof.prove_in_child = proof.prove
+model.DCGAN.train = functools.partialmethod(model.DCGAN.train, learning_rate=0.001)
+sys.argv = ['compare.py']
+cli.run(compare.main, '--model_dir=DIR')
+'''
+
+
+@pytest.fixture(scope='module')
+def proof():
+    """The checks of the unchanged model."""
+    return prove()
+
+
+@pytest.fixture
+def reference(tmp_path):
+    """A copy of the reference, to be changed."""
+    return shutil.copytree(REFERENCE, tmp_path / 'reference')
+
+
+def run_python(*arguments, onednn):
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False,
+                          cwd=REFERENCE.parent, env={**os.environ, 'TF_ENABLE_ONEDNN_OPTS': onednn})
+
+
+def failed(checks, part='small'):
+    """Returns {name: finding} of the checks of a graph that fail."""
+    return {check.name: describe(check) for check in checks if not check.agrees and check.part == PARTS[part]}
+
+
+def titles(*names):
+    return {NUMBERS[name][0] for name in names}
+
+
+def test_the_proof_has_every_check_once(proof):
+    assert [(check.part, check.name) for check in proof] == CHECKS
+
+
+@pytest.mark.parametrize(('part', 'name'), CHECKS)
+def test_the_check_agrees_with_the_article(proof, part, name):
+    [check] = [check for check in proof if (check.part, check.name) == (part, name)]
+    assert check.agrees, describe(check)
+    if check.tolerance is not None:
+        assert 0 <= check.difference <= check.tolerance
+
+
+@pytest.mark.parametrize(('name', 'tolerance'), [
+    ('generated', 2.4e-6), ('generated_inference', 2.4e-6), ('g_logits', 1e-5), ('t_logits', 1e-5),
+    ('g_gradient_norms', 1e-3), ('d_gradient_norms', 1e-3), ('g_loss', 1e-3), ('d_loss', 1e-3),
+    ('generated_after', 0.02), ('weights', 0.1), ('moments', 0.1), ('powers', 1e-5), ('averages', 1e-5)])
+def test_the_tolerances_are_tight(name, tolerance):
+    assert NUMBERS[name][1] == tolerance
+
+
+def test_the_command_proves_the_graph_even_if_onednn_is_on():
+    done = run_python('compare.py', onednn='1')
+    assert done.returncode == 0, done.stdout + done.stderr
+    *lines, last = done.stdout.splitlines()
+    for expected in ('18,872,323 parameters', '4,324,866 parameters', 'on the CPU, without oneDNN'):
+        assert expected in done.stdout
+    assert sum(' agrees ' in line for line in lines) == len(CHECKS)
+    assert sum('largest difference' in line for line in lines) == len(NUMBERS)
+    assert last.startswith("the graph is the article's: 27 of 27 checks agree, TensorFlow ")
+
+
+def test_the_command_fails_if_the_model_was_changed():
+    done = run_python('-c', CHANGED_COMMAND, onednn='0')
+    assert done.returncode == 1, done.stdout + done.stderr
+    *lines, last = done.stdout.splitlines()
+    assert any(line.startswith('  weights after 5 steps ') and ' DIFFERS ' in line for line in lines)
+    assert last.startswith("THE GRAPH IS NOT THE ARTICLE'S: ")
+
+
+def test_another_learning_rate_beta1_and_momentum_are_found(monkeypatch):
+    monkeypatch.setattr(model.DCGAN, 'train', functools.partialmethod(
+        model.DCGAN.train, learning_rate=0.001, beta1=0.9))
+    monkeypatch.setattr(ops, 'batch_normalization', functools.partial(ops.batch_normalization, momentum=0.9))
+    checks = prove()
+    assert failed(checks).keys() == titles(
+        'g_loss', 'd_loss', 'generated_after', 'weights', 'moments', 'powers', 'averages')
+    assert verdict(checks).startswith("THE GRAPH IS NOT THE ARTICLE'S: 7 of 27 checks fail, TensorFlow ")
+
+
+def test_differences_of_the_graph_are_named(reference):
+    path = reference / 'graph.json'
+    graph = json.loads(path.read_text())
+    full, small = graph['full'], graph['small']
+    full['variables'][0][0] = full['g_variables'][0] = 'g/other'
+    full['variables'][1][1] = [7]
+    full['variables'][2][2] = False
+    full['d_parameters'] -= 1
+    full['collections']['d_losses'] = 3
+    full['endpoints'][0] = ['g/reshape/outputs', 'Relu6', [[5, 4]]]
+    small['variables'][:2] = small['variables'][1::-1]
+    path.write_text(json.dumps(graph))
+    checks = prove(reference)
+    assert failed(checks, 'full') == {
+        'variables': 'g/other: not here; g/reshape/dense/kernel: not there',
+        'their shapes': 'g/reshape/dense/bias: [16384] here, [7] there',
+        'which are trained': 'g/reshape/batch_normalization/gamma: True here, False there',
+        'generator': 'g/other: not here; g/reshape/dense/kernel: not there',
+        'discriminator': 'parameters: 4,324,866 here, 4,324,865 there',
+        'collections': 'd_losses: 2 here, 3 there',
+        'end points': 'g/reshape/outputs: Relu [[128, 4, 4, 1024]] here, Relu6 [[5, 4]] there'}
+    assert failed(checks) == {
+        'variables': 'place 1: g/reshape/dense/kernel here, g/reshape/dense/bias there; '
+                     'place 2: g/reshape/dense/bias here, g/reshape/dense/kernel there'}
+    assert verdict(checks).startswith("THE GRAPH IS NOT THE ARTICLE'S: 8 of 27 checks fail, ")
+
+
+def test_differences_of_numbers_are_measured_and_nan_does_not_agree(reference):
+    path = reference / 'numbers.npz'
+    with np.load(path) as arrays:
+        numbers = dict(arrays)
+    changed = [name for name in numbers if name in NUMBERS]
+    for name in changed:
+        numbers[name].flat[0] += 0.25 * (numbers[name].flat[0] if 'norms' in name else 1)
+    numbers['images_uint8'] = numbers['images_uint8'].astype(np.float32)
+    numbers['images_uint8'][4] = np.nan
+    np.savez(path, **numbers)
+    checks = {check.name: check for check in prove(reference)}
+    made_nan = ['d_loss', 'weights', 'moments', 'averages']
+    assert len(changed) == 9
+    assert failed(checks.values()).keys() == titles(*changed, *made_nan)
+    for name in {*changed, *made_nan}:
+        expected = math.nan if name in made_nan else 0.2 if 'norms' in name else 0.25  # 0.2 of a norm times 1.25
+        assert checks[NUMBERS[name][0]].difference == pytest.approx(expected, abs=1e-3, nan_ok=True), name
+
+
+def test_a_checkpoint_that_does_not_restore_is_not_compared(monkeypatch):
+    monkeypatch.setattr(ops, 'dense', functools.partial(ops.dense, use_bias=False))
+    checks = prove()
+    found = failed(checks)
+    assert found['variables'] == ('g/reshape/dense/bias: not here; d/classify/outputs/bias: not here; '
+                                  'g/reshape/dense/bias/Adam: not here; 3 more')
+    assert found['generated images'] == 'not compared: start.ckpt does not restore, d/classify/outputs/bias: not here'
+    assert all(found[title].startswith('not compared') for title in titles(*NUMBERS))
+    assert 'not compared' in format_table(checks)
+
+
+def test_a_graph_that_cannot_be_built_fails_without_traceback(monkeypatch):
+    monkeypatch.setattr(ops, 'dense', lambda inputs, units, name=None: inputs[:, :units, :])
+    checks = prove()
+    assert len(checks) == 2
+    assert failed(checks)['graph'].startswith('cannot be built: ValueError: ')
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_a_missing_file_of_the_reference_is_reported(reference, name):
+    (reference / name).unlink()
+    with pytest.raises(UserError, match=rf'cannot read .*{name.partition(".")[0]}\S*: .*; restore it \(git checkout'):
+        read_reference(reference)
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_a_damaged_file_of_the_reference_is_reported(reference, name):
+    path = reference / name
+    content = path.read_bytes()
+    for damage in content[:len(content) // 2], b'', bytes(byte ^ 0x55 for byte in content):
+        path.write_bytes(damage)
+        with pytest.raises(UserError, match=rf'cannot read .*{name.partition(".")[0]}\S*: '):
+            read_reference(reference)
+
+
+@pytest.mark.parametrize('content', ['[]', '{}', '{"full": {}, "small": 3}'])
+def test_a_graph_json_of_another_structure_is_reported(reference, content):
+    (reference / 'graph.json').write_text(content)
+    with pytest.raises(UserError, match=r'cannot read .*graph\.json: '):
+        prove(reference)
+
+
+@pytest.mark.parametrize('prover', [prove, prove_in_child])
+def test_a_missing_reference_is_reported(tmp_path, prover):
+    with pytest.raises(UserError, match=r'cannot read .*none/graph\.json: No such file or directory; restore it'):
+        prover(tmp_path / 'none')

@@ -1,0 +1,269 @@
+"""The report of a run beside the article: a self-contained page, its contents, and user mistakes."""
+
+import base64
+import io
+import json
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+
+from dcgan.comparison.differences import DIFFERENCES
+from dcgan.comparison.gather import gather
+from dcgan.comparison.milestones import article_figures, milestones_of
+from dcgan.comparison.numbers import measure
+from dcgan.comparison.proof import Check
+from dcgan.comparison.reference import REFERENCE
+from dcgan.comparison.report import page
+from dcgan.errors import UserError
+from dcgan.metrics.evaluator import MetricOptions, Result, open_evaluator
+from dcgan.metrics.results import from_json
+from dcgan.runs.checkpoints import Checkpoints
+from dcgan.runs.run_directory import RunDirectory
+from dcgan.training.loop import train
+from tests.pictures import random_image, write_images
+from tests.small_runs import config
+
+COUNT, EPOCH_STEPS = 61, 15
+CHECKS = [Check("the article's size", 'shapes', '128', None, None, True),
+          Check('a small one', 'logits', '<b>in nats</b>', 0.25, 0.1, False)]
+VOID = {'meta', 'img', 'br', 'link', 'input', 'hr'}
+
+
+class Page(HTMLParser):
+    """Reads a page: its pictures, text and links; checks that its tags are balanced."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.pictures, self.words, self.open, self.links = [], [], [], []
+        self.feed(content.decode())
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attributes:
+            if name == 'src':
+                self.pictures.append(value)
+            elif name == 'href':
+                self.links.append(value)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return ' '.join(' '.join(self.words).split())
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A run of two epochs and a step on a data set whose name needs escaping."""
+    folder = tmp_path_factory.mktemp('report')
+    faces = write_images(folder / 'a <b> & c', COUNT)
+    train(config(faces, epochs=5, max_steps=2 * EPOCH_STEPS + 1), folder / 'run', folder / 'cache')
+    return folder
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of the run, to be changed."""
+    return shutil.copytree(trained / 'run', tmp_path / 'run')
+
+
+def command(*flags):
+    return subprocess.run([sys.executable, 'compare.py', *map(str, flags)], capture_output=True, text=True, timeout=180,
+                          check=False, cwd=REFERENCE.parent)
+
+
+def pixels(uri):
+    return imageio.imread(io.BytesIO(base64.b64decode(uri.partition(',')[2])))
+
+
+def result(metric, step, value, part='', floor=1.5, **more):
+    return Result(metric, part, value, floor, {
+        'how': 'somehow', 'samples': 7, 'real_images': COUNT, 'data': 'faces', 'crop': 'auto', 'resizer': 'r',
+        'size': 16, 'seed': 0, 'batch_norm': 'population', 'weights': 'trained', 'step': step,
+        'are_trained_on': False, **more})
+
+
+def test_the_command_writes_a_self_contained_page(trained, tmp_path):
+    imageio.imwrite(tmp_path / 'Epoch-2.PNG', random_image(1, 40, 40))
+    flags = [f'--model_dir={trained / "run"}', f'--cache_dir={trained / "cache"}', f'--out={tmp_path / "out"}',
+             f'--article_figures={tmp_path}', '--metrics=swd20,msssim20']
+    done = command(*flags)
+    assert done.returncode == 0, done.stderr
+    assert f'wrote       {tmp_path / "out" / "report.html"}' in done.stdout
+    assert 'Traceback' not in done.stderr
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
+        'frechet.png', 'latest.png', 'losses.png', 'numbers.json', 'numbers.png', 'report.html',
+        'start.png']
+    written = Page((tmp_path / 'out' / 'report.html').read_bytes())
+    assert all(picture.startswith('data:image/png;base64,') for picture in written.pictures)
+    assert not written.links
+    grids = [pixels(picture) for picture in written.pictures[:3]]
+    for name, shown in ('start', grids[0]), ('latest', grids[1]):
+        np.testing.assert_array_equal(shown, imageio.imread(tmp_path / 'out' / f'{name}.png'))
+        assert shown.shape == (128, 128, 3)
+    np.testing.assert_array_equal(grids[2], random_image(1, 40, 40))
+    numbers = json.loads((tmp_path / 'out' / 'numbers.json').read_text())
+    assert [(number['step'], number['metric'], number['part']) for number in numbers] == [
+        (step, metric, part) for step in (0, 31)
+        for metric, part in (('swd20', '16'), ('swd20', 'mean'), ('msssim20', ''))]
+    for words in ('61 images of a <b> & c, 16x16, batch 4, seed 0, float32; shown up to step 31',
+                  "The graph is the article's: 27 of 27",
+                  'has not reached 3,164 updates yet; its newest checkpoint has 31',
+                  'has not reached 7,910 updates yet', f'{numbers[1]["value"]:.2f}', 'a stateless uniform of (seed,',
+                  '23.26', 'FID at 15,000: 46.0 [38.1..55.6]', 'TensorFlow', 'images a second',
+                  '31 updates, 2.067 epochs of its data',
+                  'after 2 epochs of CelebA, 3,164 updates'):
+        assert words in written.text, words
+    numbers[1]['value'] = 123456.0  # stored numbers are not measured again
+    (tmp_path / 'out' / 'numbers.json').write_text(json.dumps(numbers))
+    assert command(*flags).returncode == 0
+    assert '123456.00' in Page((tmp_path / 'out' / 'report.html').read_bytes()).text
+
+
+def test_the_faces_have_the_same_latents_each_time(run):
+    first, again = gather(run), gather(run)
+    assert first.grids == again.grids
+    assert first.grids.keys() == {'start', 'latest'}
+    assert len(set(first.grids.values())) == 2
+
+
+@pytest.mark.parametrize(('steps', 'expected'), [
+    ([0], [('start', 0, True), ('epoch-2', 3164, False), ('epoch-5', 7910, False)]),
+    ([0, 620], [('start', 0, True), ('latest', 620, True), ('epoch-2', 3164, False), ('epoch-5', 7910, False)]),
+    ([0, 2900], [('start', 0, True), ('epoch-2', 2900, True), ('epoch-5', 7910, False)]),
+    ([0, 3000, 3164, 3300, 7910], [('start', 0, True), ('epoch-2', 3164, True), ('epoch-5', 7910, True)]),
+    ([0, 3000, 3300, 9000], [('start', 0, True), ('epoch-2', 3300, True), ('epoch-5', 9000, True)]),
+    ([0, 7000, 20000], [('start', 0, True), ('epoch-2', 7000, True), ('epoch-5', 7000, True), ('latest', 20000, True)]),
+    ([50], [('start', 0, False), ('latest', 50, True), ('epoch-2', 3164, False), ('epoch-5', 7910, False)]),
+])
+def test_the_milestones_are_the_checkpoints_nearest_to_the_articles_updates(tmp_path, steps, expected):
+    for step in steps:
+        (tmp_path / f'model.ckpt-{step}.index').touch()
+    found = milestones_of(Checkpoints(RunDirectory(tmp_path)), 195, steps[-1])
+    assert [(one.name, one.step, one.checkpoint is not None) for one in found] == expected
+    for one in found:
+        assert one.epochs == one.step / 195
+        assert one.updates == {'start': 0, 'epoch-2': 3164, 'epoch-5': 7910, 'latest': None}[one.name]
+
+
+def test_a_page_without_log_numbers_and_newest_checkpoints(run):
+    (run / 'log.jsonl').unlink()
+    for step in 30, 31:
+        (run / f'model.ckpt-{step}.data-00000-of-00001').write_bytes(b'')
+    contents = gather(run)._replace(checks=CHECKS)
+    assert contents.grids.keys() == {'start', 'latest'}
+    content, pictures = page(contents)
+    assert pictures.keys() == {'start.png', 'latest.png', 'frechet.png'}
+    for words in ('This run : 15 updates, 1 epochs of its data', 'The log is empty', 'No metrics were measured',
+                  '<b>in nats</b>', "NOT THE ARTICLE'S: 1 of 2"):
+        assert words in Page(content).text
+
+
+def test_numbers_are_shown_with_floors_and_fid_with_published_values(run):
+    contents = gather(run)._replace(checks=CHECKS)
+    without = page(contents)[1]['frechet.png']
+    for is_known in True, False:
+        content, pictures = page(contents._replace(results={
+            name: [result('swd7', step, 10.0 + step, '16'), result('swd7', step, 20.0 + step, 'mean'),
+                   result('fid50k', step, 30.0 + step, inception_is_known=is_known),
+                   result('kid7', step, -0.002, floor=-0.001, inception_is_known=is_known)]
+            for name, step in (('start', 0), ('latest', 31))}))
+        text = Page(content).text
+        for words in ('This run faces, crop auto, batch 4, generator at 0.0002, discriminator at 0.0002, 31 updates',
+                      'as under Numbers, after 31 updates swd7 16: 41.00', 'swd7 16 10.00 41.00 1.50',
+                      'swd7 mean 20.00 51.00 1.50', 'fid50k 30.00 61.00 1.50',
+                      'kid7 -0.00200 -0.00200 -0.00100', 'faces, not the training images'):
+            assert words in text
+        assert ('This run has another crop' in text) == is_known
+        assert ('Fid50k, kid7: not the Inception graph' in text) == (not is_known)
+        assert (pictures['frechet.png'] != without) == is_known
+
+
+def test_numbers_are_saved_and_a_deleted_checkpoint_is_omitted(trained, run, tmp_path, capsys):
+    def measured(*names):
+        with open_evaluator(run, 16, MetricOptions(names, None, None, trained / 'cache', 0)) as evaluator:
+            measure(milestones, evaluator, tmp_path / 'numbers.json')
+        results = from_json((tmp_path / 'numbers.json').read_bytes())
+        return {(result.metric, result.protocol['step']) for result in results}
+
+    milestones = [milestone for milestone in gather(run).milestones if milestone.checkpoint]
+    assert measured('msssim9') == {('msssim9', step) for step in (0, 31)}
+    (run / 'model.ckpt-31.index').unlink()
+    assert measured('msssim5') == {('msssim9', 31), ('msssim9', 0), ('msssim5', 0)}
+    assert 'the report omits its numbers' in capsys.readouterr().out
+    (tmp_path / 'numbers.json').write_bytes(b'[{')
+    assert measured('msssim9') == {('msssim9', 0)}
+
+
+def test_the_articles_figures_are_found_by_name(tmp_path):
+    assert article_figures(None) == {}
+    for name in 'start.jpg', 'EPOCH-5.png', 'other.png':
+        imageio.imwrite(tmp_path / name, random_image(1, 8, 8))
+    assert article_figures(tmp_path) == {'start': ('image/jpeg', (tmp_path / 'start.jpg').read_bytes()),
+                                         'epoch-5': ('image/png', (tmp_path / 'EPOCH-5.png').read_bytes())}
+
+
+def test_unusable_figures_of_the_article_are_reported(tmp_path):
+    folder = tmp_path / 'figures'
+    with pytest.raises(UserError, match=r'cannot read --article_figures=.*: No such file or directory; expected pict'):
+        article_figures(folder)
+    folder.mkdir()
+    (folder / 'one.png').touch()
+    with pytest.raises(UserError, match=r'holds one\.png; expected pictures named start, epoch-2, epoch-5'):
+        article_figures(folder)
+    (folder / 'start.png').write_bytes(b'<html>')
+    with pytest.raises(UserError, match=r'start\.png is not a readable picture'):
+        article_figures(folder)
+
+
+def test_the_documentation_lists_the_same_differences():
+    lines = (REFERENCE.parent / 'docs' / 'differences.md').read_text(encoding='utf-8').splitlines()
+    start = lines.index('| the article | here | why |') + 2
+    assert lines[start:start + len(DIFFERENCES)] == [f'| {" | ".join(row)} |' for row in DIFFERENCES]
+
+
+def test_the_page_shows_all_differences_with_code_as_code(run):
+    content, _ = page(gather(run)._replace(checks=CHECKS))
+    assert len(DIFFERENCES) >= 8
+    assert {len(row) for row in DIFFERENCES} == {3}
+    assert b'<td><code>tf.layers.*</code></td>' in content
+    assert b'`' not in content
+    words = Page(content).text.replace(' ', '')  # the page's text has a space on both sides of code
+    for row in DIFFERENCES:
+        assert ''.join(row).replace('`', '').replace(' ', '') in words
+
+
+@pytest.mark.parametrize(('spoil', 'message'), [
+    (lambda run: (run / 'config.json').unlink(), r'no config\.json'),
+    (lambda run: (run / 'config.json').write_text('{"images": 7}'), r'config\.json is damaged: it lacks dataset_dir'),
+    (lambda run: [path.unlink() for path in run.glob('*.index')], 'holds no checkpoint'),
+    (lambda run: [path.write_bytes(b'') for path in run.glob('*.data-*')], 'there is no checkpoint to draw from'),
+])
+def test_a_run_that_cannot_be_shown_is_reported(run, spoil, message):
+    spoil(run)
+    with pytest.raises(UserError, match=message):
+        gather(run)
+
+
+@pytest.mark.parametrize(('flags', 'message'), [
+    (['--out=x'], 'compare.py: --out needs a run to report; name it with --model_dir'),
+    (['--model_dir=no/such'], "compare.py: the run directory 'no/such' does not exist"),
+    (['--model_dir=reference', '--article_figures=no/such'], 'compare.py: cannot read --article_figures=no/such: '),
+    (['runs/x'], "compare.py: unexpected argument 'runs/x'; use flags, e.g. --model_dir=DIR"),
+])
+def test_mistakes_get_a_sentence_without_traceback(flags, message):
+    done = command(*flags)
+    assert done.returncode == 1
+    assert message in done.stdout + done.stderr
+    assert 'Traceback' not in done.stderr

@@ -1,0 +1,265 @@
+"""The metrics of a checkpoint: names, split of the real images, protocols, caches, and user mistakes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dcgan.comparison.reference import REFERENCE
+from dcgan.errors import UserError
+from dcgan.metrics.evaluator import Evaluator, MetricOptions, open_evaluator
+from dcgan.metrics.inception import Inception
+from dcgan.metrics.names import default_metrics, metric_name, parse_metrics
+from dcgan.metrics.real_split import RealSplit
+from dcgan.metrics.results import from_json, to_json
+from dcgan.sampling.checkpoint import read
+from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.real_images import open_real_images
+from dcgan.training.loop import train
+from tests.metrics.inception import write_stand_in
+from tests.pictures import write_images
+from tests.small_runs import config
+
+SIZE, COUNT = 16, 61
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory):
+    """A folder with a data set of 61 images, a run of two steps on it, and a stand-in for the Inception graph."""
+    folder = tmp_path_factory.mktemp('evaluate')
+    faces = write_images(folder / 'faces', COUNT)
+    train(config(faces, max_steps=2, save_steps=1, ema_decay=0.9), folder / 'run', folder / 'cache')
+    write_stand_in(folder / 'graph.pb')
+    return folder
+
+
+@pytest.fixture
+def real_images(place):
+    return open_real_images(place / 'run', SIZE, None, place / 'cache')
+
+
+def evaluator_of(place, real_images, names, seed=0, inception=None):
+    return Evaluator(real_images, parse_metrics(names), seed, inception, place / 'cache')
+
+
+def generator_of(images):
+    """A stand-in for a generator that draws these images, from seed 0 on."""
+    checkpoint = SimpleNamespace(path=Path('model.ckpt-7'), step=7, digest='none', weights='trained')
+    return SimpleNamespace(checkpoint=checkpoint, size=SIZE, batch_norm='population', batch_size=1,
+                           batches=lambda seeds: np.array_split(images[seeds], 3))
+
+
+def command(place, *flags):
+    script = REFERENCE.with_name('evaluate.py')
+    return subprocess.run([sys.executable, script, f'--model_dir={place / "run"}', f'--cache_dir={place / "cache"}',
+                           *flags], capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_names_give_kind_and_sample_size():
+    metrics = parse_metrics(['swd16k', 'msssim10k', 'fid50k', 'kid500', 'swd4k', 'swd16k'])
+    assert [metric.count for metric in metrics] == [16_384, 10_000, 50_000, 500, 4_000]
+    for kind, count in ('swd', 16_384), ('swd', 16_000), ('fid', 2_000), ('kid', 2_500), ('msssim', 7):
+        [metric] = parse_metrics([metric_name(kind, count)])
+        assert (metric.kind, metric.count) == (kind, count)
+
+
+@pytest.mark.parametrize('name', ['swd', 'fid50K', 'is50k', '16k', 'swd0', 'fid1', 'swd-4k', 'swd4k ', ''])
+def test_an_invalid_metric_is_reported(name):
+    with pytest.raises(UserError, match=r'invalid metric .* in --metrics; '):
+        parse_metrics([name])
+
+
+@pytest.mark.parametrize(('count', 'names'), [
+    (202_599, ['swd16k', 'msssim10k', 'fid50k', 'kid50k']), (32_767, ['swd16383', 'msssim10k', 'fid16383', 'kid16383']),
+    (4_000, ['swd2k', 'msssim10k', 'fid2k', 'kid2k']), (61, ['swd30', 'msssim900', 'fid30', 'kid30'])])
+def test_default_metrics_fit_the_number_of_real_images(count, names):
+    assert [metric.name for metric in default_metrics(count, with_features=True)] == names
+    assert [metric.name for metric in default_metrics(count, with_features=False)] == names[:2]
+
+
+def test_halves_are_disjoint_and_all_pairs_are_different(tmp_path):
+    images = np.arange(61, dtype=np.uint8).reshape(61, 1, 1, 1)
+    real_split = RealSplit(images, 30, 5, tmp_path)
+    first, second = ({int(image[0, 0, 0]) for image in half} for half in (real_split.first, real_split.second))
+    assert (len(first), len(second), len(first | second)) == (30, 30, 60)
+    pairs = {(int(one[0, 0, 0]), int(other[0, 0, 0])) for one, other in zip(*real_split.pairs(900), strict=True)}
+    assert len(pairs) == 900
+    assert {one for one, _ in pairs} == first
+    assert {other for _, other in pairs} == second
+    assert not np.array_equal(RealSplit(images, 30, 6, tmp_path).first, real_split.first)
+    assert not list(tmp_path.iterdir())
+
+
+def test_real_images_score_the_floor_and_equal_images_0(place, real_images):
+    """A generator that draws the second half of the real images has the floor as its value."""
+    real_split = RealSplit(real_images.pack.images, 30, 0, place / 'cache')
+    with Inception(place / 'graph.pb') as inception:
+        evaluator = evaluator_of(place, real_images, ['swd30', 'fid30', 'kid30'], inception=inception)
+        for result in evaluator.measure(generator_of(real_split.second)):
+            assert result.value == result.floor, result.metric
+            assert result.floor != 0
+        of_the_same = {result.metric: result.value for result in evaluator.measure(generator_of(real_split.first))}
+    assert of_the_same['swd30'] == 0
+    assert of_the_same['fid30'] == pytest.approx(0, abs=1e-6)
+
+
+def test_equal_faces_have_a_similarity_of_1(place, real_images):
+    alike = np.repeat(real_images.pack.images[:1], 80, axis=0)
+    [result] = evaluator_of(place, real_images, ['msssim40']).measure(generator_of(alike))
+    assert result.value == pytest.approx(1)
+    assert result.floor < 0.9
+
+
+def test_the_seed_determines_value_and_floor(place, real_images):
+    noise = np.random.RandomState(0).randint(0, 256, [200, SIZE, SIZE, 3]).astype(np.uint8)
+
+    def measured(seed):
+        evaluator = evaluator_of(place, real_images, ['swd20', 'msssim50'], seed)
+        return [(result.value, result.floor) for result in evaluator.measure(generator_of(noise))]
+
+    ours, again, other = measured(0), measured(0), measured(1)
+    assert ours == again
+    assert all(np.all(np.not_equal(one, another)) for one, another in zip(ours, other, strict=True))
+
+
+def test_too_few_images_for_two_halves_give_no_floor(place, real_images):
+    noise = np.random.RandomState(0).randint(0, 256, [COUNT, SIZE, SIZE, 3]).astype(np.uint8)
+    for result in evaluator_of(place, real_images, [f'swd{COUNT}']).measure(generator_of(noise)):
+        assert result.value > 0
+        assert result.floor is None
+
+
+@pytest.mark.parametrize(('name', 'message'), [
+    ('swd62', 'swd62 needs 62 real images, but faces holds 61; use --metrics=swd30, which also has a floor'),
+    ('swd16k', 'needs 16,384 real images, but faces holds 61'),
+    ('fid50k', 'needs 50,000 real images, but faces holds 61'),
+    ('msssim901', 'needs 901 different pairs of real images, but the 61 images of faces give 900')])
+def test_too_few_real_images_are_reported(place, real_images, name, message):
+    with pytest.raises(UserError, match=message):
+        evaluator_of(place, real_images, [name])
+
+
+def test_features_of_real_images_are_cached_and_corrupt_caches_rebuilt(place, real_images, monkeypatch, capsys):
+    noise = np.random.RandomState(0).randint(0, 256, [23, SIZE, SIZE, 3]).astype(np.uint8)
+    computed = []
+    features = Inception.features
+    monkeypatch.setattr(Inception, 'features', lambda self, images: (
+        computed.append(len(images)), features(self, images))[1])
+
+    def measured():
+        with Inception(place / 'graph.pb') as inception:
+            results = evaluator_of(place, real_images, ['fid20', 'kid10'], 3, inception).measure(generator_of(noise))
+        assert results[0].protocol['inception_sha256'] == inception.digest
+        return [(result.value, result.floor) for result in results]
+
+    first = measured()
+    assert computed == [20, 20, 20]  # faces and both halves
+    assert measured() == first
+    assert computed[3:] == [20]
+    for damage in lambda content: content[:-9], lambda content: bytes(len(content)), lambda content: b'':
+        for path in place.glob('cache/*.features'):
+            path.write_bytes(damage(path.read_bytes()))
+        assert measured() == first
+        assert 'is corrupt; rebuilding it' in capsys.readouterr().out
+    assert not list(place.glob('cache/*.part'))
+
+
+def test_known_results_are_not_measured_again(place, real_images):
+    noise = np.random.RandomState(0).randint(0, 256, [20, SIZE, SIZE, 3]).astype(np.uint8)
+    evaluator = evaluator_of(place, real_images, ['swd20', 'msssim5'])
+    results = evaluator.measure(generator_of(noise))
+    known = from_json(to_json(results))
+    assert known == results
+    marked = [result._replace(value=-1.0) for result in known]
+    assert evaluator.measure(generator_of(noise), marked) == marked
+    partly = evaluator_of(place, real_images, ['swd20', 'msssim6']).measure(generator_of(noise), marked)
+    assert partly[:2] == marked[:2]
+    assert partly[2].value > 0
+    other = generator_of(noise)
+    other.checkpoint.digest = 'another'
+    assert evaluator.measure(other, marked)[0].value == results[0].value
+    for content in b'', b'[1]', b'[{"metric": "swd20"}]':
+        with pytest.raises(ValueError, match=r'results|Expecting'):
+            from_json(content)
+
+
+def test_the_command_measures_all_checkpoints_and_writes_json(place, tmp_path):
+    done = command(place, '--checkpoint=all', '--weights=ema', '--metrics=swd30,msssim20,fid40,kid8', '--seed=3',
+                   f'--inception_graph={place / "graph.pb"}', f'--json={tmp_path / "numbers.json"}')
+    assert done.returncode == 0, done.stderr
+    for words in ('model.ckpt-0, step 0', 'model.ckpt-2, step 2', '61 images of faces, the training images',
+                  'weights ema', 'rows 2:22, columns 0:20 of 20x24; resized by Pillow bilinear', 'swd30 mean',
+                  'no floor for fid40', 'fid40, kid8: not the Inception graph of published numbers',
+                  'is not the classify_image_graph_def.pb of published numbers'):
+        assert words in done.stdout
+    assert 'Traceback' not in done.stderr
+    numbers = json.loads((tmp_path / 'numbers.json').read_text())
+    assert [(number['step'], number['metric'], number['part']) for number in numbers] == [
+        (step, metric, part) for step in (0, 1, 2)
+        for metric, part in (('swd30', '16'), ('swd30', 'mean'), ('msssim20', ''), ('fid40', ''), ('kid8', ''))]
+    for name, value in {'samples': 30, 'crop': 'auto: rows 2:22, columns 0:20 of 20x24', 'resizer': 'Pillow bilinear',
+                        'batch_norm': 'population', 'weights': 'ema', 'seed': 3, 'data': 'faces',
+                        'real_images': COUNT, 'are_trained_on': True, 'size': SIZE}.items():
+        assert numbers[0][name] == value
+    assert len({number['value'] for number in numbers if number['metric'] == 'swd30'}) == 3
+    assert {number['floor'] for number in numbers if number['metric'] == 'fid40'} == {None}
+
+
+def test_the_command_measures_default_metrics_on_other_images(place, tmp_path):
+    others = write_images(tmp_path / 'others', 30)
+    done = command(place, f'--dataset_dir={others}')
+    assert done.returncode == 0, done.stderr
+    for words in 'swd15 mean', 'msssim225', '30 images of others, not the training images':
+        assert words in done.stdout
+
+
+@pytest.mark.parametrize(('flags', 'message'), [
+    (['--metrics=fid10'], 'fid10 not measured; use --inception_graph=classify_image_graph_def.pb from http'),
+    (['--metrics=swd4k'], 'evaluate.py: swd4k needs 4,000 real images, but faces holds 61'),
+    (['--inception_graph=/no/such.pb'], 'cannot read /no/such.pb: No such file or directory; expected classify_'),
+    (['--checkpoint=9'], 'holds no checkpoint of step 9'),
+    (['--metrics='], '--metrics is empty; expected e.g. swd16k,msssim10k'),
+    (['--json='], 'cannot write .: it is a folder; choose another place with --json'),
+    (['--json=/dev/null/x.json', '--metrics=swd5'], 'cannot write /dev/null/x.json'),
+    (['--batch_norm=moving', '--weights=ema', '--metrics=swd5'], 'averaged weights have no moving averages'),
+])
+def test_mistakes_get_a_sentence_without_traceback(place, flags, message):
+    done = command(place, *flags)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_batch_statistics_do_not_depend_on_other_metrics(place, real_images):
+    found = []
+    for names in ['swd20'], ['msssim33', 'swd20'], ['swd20', 'msssim7']:
+        with TrainedGenerator(read(place / 'run' / 'model.ckpt-2'), 'batch', 16) as generator:
+            results = evaluator_of(place, real_images, names).measure(generator)
+        found.append([result.value for result in results if result.metric == 'swd20'])
+        assert results[0].protocol['batch_size'] == 16
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize('count', [1, 3])
+def test_fewer_than_4_real_images_are_reported(place, tmp_path, count):
+    write_images(tmp_path / 'few', count)
+    with pytest.raises(UserError, match=f'few holds {count} images; metrics need at least 4'), open_evaluator(
+            place / 'run', SIZE, MetricOptions(None, None, str(tmp_path / 'few'), place / 'cache', 0)):
+        pass
+
+
+def test_without_the_inception_graph_other_metrics_are_measured(place):
+    done = command(place, '--metrics=fid10,swd10')
+    assert done.returncode == 0, done.stderr
+    assert 'warning     fid10 not measured' in done.stdout
+    assert 'swd10 mean' in done.stdout
+
+
+def test_images_too_small_for_patches_are_reported(place):
+    real_images = open_real_images(place / 'run', 8, None, place / 'cache')
+    with pytest.raises(UserError, match='swd5 needs images of at least 16x16, but these are 8x8; use --metrics=msssim'):
+        evaluator_of(place, real_images, ['swd5'])

@@ -1,0 +1,138 @@
+"""The exported generator, run without this project, draws what sample.py draws."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dcgan.errors import UserError
+from dcgan.sampling.checkpoint import read
+from dcgan.sampling.export import export, require_converter
+from dcgan.sampling.generator import TrainedGenerator
+from dcgan.training.loop import train
+from tests.small_runs import SCRIPT as TRAIN
+from tests.small_runs import config
+
+SEEDS = np.arange(20)
+SCRIPT = TRAIN.with_name('export.py')
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    """A run of a few steps of a small model on the embedded faces; beside it ``z.npy`` and ``images.npy`` of SEEDS."""
+    folder = tmp_path_factory.mktemp('export')
+    train(config('', batch_size=32, z_dim=20, g_depths=[32, 16, 8, 8], d_depths=[8, 8, 16, 32], max_steps=30)._replace(
+        dataset_dir=None), folder / 'run', folder / 'cache')
+    with TrainedGenerator(read(folder / 'run' / 'model.ckpt-30')) as generator:
+        np.save(folder / 'z.npy', generator.latents(SEEDS))
+        np.save(folder / 'images.npy', generator.images(SEEDS))
+    return folder / 'run'
+
+
+def command(*flags):
+    return subprocess.run([sys.executable, SCRIPT, *flags], capture_output=True, text=True, timeout=120, check=False)
+
+
+def say(folder, program):
+    """Runs a program in a folder, without this project; returns its output."""
+    process = subprocess.run([sys.executable, '-I', '-c', textwrap.dedent(program)], cwd=folder, capture_output=True,
+                             text=True, timeout=120, check=False)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+def test_the_command_writes_a_saved_model_that_draws_the_same(run):
+    done = command(f'--model_dir={run}', f'--out={run.parent / "saved"}')
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f'wrote       {run.parent / "saved"}, the generator of {run / "model.ckpt-30"}\n')
+    assert say(run.parent, """
+        import numpy as np
+        import tensorflow as tf
+
+        signatures = tf.saved_model.load('saved').signatures
+        z, images = np.load('z.npy'), np.load('images.npy').astype(int)
+        for n in 1, 7, 20:
+            for drawn in (signatures['serving_default'](z=tf.constant(z[:n]))['images'],
+                          signatures['seeds'](seeds=tf.range(n, dtype=tf.int64))['images']):
+                assert drawn.dtype == tf.uint8 and drawn.shape == [n, 16, 16, 3]
+                assert abs(drawn.numpy() - images[:n]).max() <= 1
+        print('the same')
+        """) == 'the same\n'
+
+
+def test_a_server_reads_the_signatures(run):
+    with TrainedGenerator(read(run / 'model.ckpt-30')) as generator:
+        export(generator, 'saved_model', run.parent / 'served' / '1')
+    cli = subprocess.run([Path(sys.executable).with_name('saved_model_cli'), 'show', '--dir',
+                          run.parent / 'served' / '1', '--all'], capture_output=True, text=True, check=True).stdout
+    for lines in (["signature_def['seeds']", "inputs['seeds']", 'dtype: DT_INT64', 'shape: (-1)', 'name: seeds:0',
+                   "outputs['images']", 'dtype: DT_UINT8', 'shape: (-1, 16, 16, 3)', 'tensorflow/serving/predict'],
+                  ["signature_def['serving_default']", "inputs['z']", 'dtype: DT_FLOAT', 'shape: (-1, 20)', 'name: z:0',
+                   "outputs['images']", 'dtype: DT_UINT8', 'shape: (-1, 16, 16, 3)', 'tensorflow/serving/predict']):
+        part = cli[cli.index(lines[0]):]
+        places = [part.index(line) for line in lines]
+        assert places == sorted(places), part
+
+
+def test_onnx_draws_the_same(run):
+    with TrainedGenerator(read(run / 'model.ckpt-30')) as generator:
+        export(generator, 'onnx', run.parent / 'generator.onnx')
+    assert say(run.parent, """
+        import numpy as np
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession('generator.onnx')
+        z, images = np.load('z.npy'), np.load('images.npy').astype(int)
+        for n in 1, 7, 20:
+            drawn, = session.run(['images'], {'z': z[:n]})
+            assert drawn.dtype == np.uint8 and abs(drawn - images[:n]).max() <= 1
+        print('the same')
+        """) == 'the same\n'
+
+
+def test_tensorflow_lite_draws_the_same(run):
+    with TrainedGenerator(read(run / 'model.ckpt-30')) as generator:
+        export(generator, 'tflite', run.parent / 'generator.tflite')
+    assert say(run.parent, """
+        import numpy as np
+        from ai_edge_litert.interpreter import Interpreter
+
+        draw = Interpreter('generator.tflite').get_signature_runner('serving_default')
+        z, images = np.load('z.npy'), np.load('images.npy').astype(int)
+        for n in 1, 7, 20:
+            drawn = draw(z=z[:n])['images']
+            assert drawn.dtype == np.uint8 and abs(drawn - images[:n]).max() <= 1
+        print('the same')
+        """) == 'the same\n'
+
+
+def test_a_folder_receives_a_file_of_the_usual_name(run, tmp_path):
+    done = command(f'--model_dir={run}', f'--out={tmp_path}', '--format=tflite', '--checkpoint=0')
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ['generator.tflite']
+
+
+@pytest.mark.parametrize(('flags', 'sentence'), [
+    ([], '--out=PATH is required'),
+    (['--out={run}'], '{run} exists; remove it, or choose another --out'),
+    (['--out={run}/log.jsonl'], '{run}/log.jsonl exists; remove it, or choose another --out'),
+    (['--out={run}/log.jsonl/saved'], 'cannot write {run}/log.jsonl/saved: {run}/log.jsonl is a file; choose'),
+    (['--out={run}/x.TFLITE', '--format=onnx'], '--out={run}/x.TFLITE ends in .tflite, which --format=onnx does not'),
+    (['--out={run}/' + 'x' * 300], 'cannot write {run}/' + 'x' * 300 + ': File name too long; choose'),
+    (['--out={run}/new', '--checkpoint=all'], '--checkpoint=all names several; export one'),
+    (['--out={run}/new', '--checkpoint=7'], '{run} holds no checkpoint of step 7; it holds 0, 30'),
+])
+def test_mistakes_get_sentences(run, flags, sentence):
+    done = command(f'--model_dir={run}', *(flag.format(run=run) for flag in flags))
+    assert done.returncode == 1
+    assert f'export.py: {sentence.format(run=run)}' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_a_missing_converter_gets_a_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'tf2onnx', None)
+    with pytest.raises(UserError, match=r"tf2onnx, which is not installed; pip install '\.\[onnx\]'$"):
+        require_converter('onnx')

@@ -1,0 +1,131 @@
+"""What the graph of a run adds to the article's: averages of weights, a second learning rate, the sample grid."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from dcgan.distributed.collectives import SingleWorker
+from dcgan.errors import UserError
+from dcgan.sampling.checkpoint import read
+from dcgan.sampling.generator import TrainedGenerator
+from dcgan.training.graph import build_graph
+from tests.article import FACTS
+from tests.pictures import random_image
+from tests.small_runs import assert_same_bits, config, variables
+
+EMA = '/ExponentialMovingAverage'
+DECAY = 0.3
+
+
+@pytest.fixture
+def averaged(fit, faces):
+    """A run of three steps, a checkpoint after each, whose averages keep 2 / 11, 1 / 4 and 0.3."""
+    return fit('averaged', config(faces, max_steps=3, save_steps=1, ema_decay=DECAY))
+
+
+def graph_of(**changes):
+    images = np.stack([random_image(number, 64, 64) for number in range(8)])
+    with tf.Graph().as_default() as graph:
+        return graph, build_graph(config('', **{
+            'image_size': 64, 'z_dim': 100, 'batch_size': 8, **changes}), images, SingleWorker())
+
+
+def test_the_one_variable_that_a_run_adds_is_global_step():
+    facts = FACTS['full']
+    graph, _ = graph_of(g_depths=[1024, 512, 256, 128], d_depths=[64, 128, 256, 512])
+    names = [variable.op.name for variable in graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)]
+    assert sorted(names) == sorted(['global_step', *(name for name, _, _ in facts['variables'])])
+
+
+def test_there_is_no_placeholder_in_training():
+    graph, _ = graph_of(ema_decay=0.9)
+    assert not [op for op in graph.get_operations() if op.type.startswith('Placeholder')]
+
+
+def test_drawing_samples_moves_nothing():
+    graph, built = graph_of(ema_decay=0.9)
+    with graph.as_default(), tf.Session() as session:
+        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+        session.run(built.start)
+        session.run(built.train_op)
+        before, _, after = (session.run(fetched) for fetched in (
+            tf.global_variables(), built.samples, tf.global_variables()))
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_moving_averages_follow_the_generated_batch_and_then_the_real_one():
+    graph, built = graph_of()
+    with graph.as_default(), tf.Session() as session:
+        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+        session.run(built.start)
+        averages = tf.global_variables('d/conv1/batch_normalization/moving_')
+        mean, variance = session.run(averages)
+        batches = [f'{scope}/conv1/conv2d/BiasAdd:0' for scope in ('dg/d', 'dt/d')]
+        for batch in session.run([built.train_op, *batches])[1:]:
+            mean = 0.99 * mean + 0.01 * batch.mean((0, 1, 2), dtype=np.float64)
+            variance = 0.99 * variance + 0.01 * batch.var((0, 1, 2), ddof=1, dtype=np.float64)
+        np.testing.assert_allclose(session.run(averages), [mean, variance], rtol=0, atol=1e-6)
+
+
+def test_an_average_is_kept_as_defined_and_changes_nothing_else(fit, faces, averaged):
+    plain = fit('plain', config(faces, max_steps=3, save_steps=1))
+    steps = [variables(averaged, step) for step in range(4)]
+    expected = {name: value.astype(np.float64) for name, value in steps[0].items() if f'{name}{EMA}' in steps[0]}
+    assert expected.keys() == {name for name in steps[0] if name.startswith('g/') and 'Adam' not in name
+                               and 'moving_' not in name and not name.endswith(EMA)}
+    for step, values in enumerate(steps):
+        if step:
+            decay = min(DECAY, (1 + step) / (10 + step))
+            expected = {name: decay * before + (1 - decay) * values[name] for name, before in expected.items()}
+        for name, value in expected.items():
+            np.testing.assert_allclose(values[f'{name}{EMA}'], value, rtol=1e-5, atol=1e-7, err_msg=name)
+        assert_same_bits({name: value for name, value in values.items() if not name.endswith(EMA)},
+                         variables(plain, step))
+
+
+def test_the_discriminator_may_have_its_own_learning_rate(fit, faces):
+    before, after = (variables(fit('still', config(faces, max_steps=2, d_learning_rate=0.0)), step) for step in (0, 2))
+    for name in before:
+        if name.startswith(('g/', 'd/')) and 'Adam' not in name and 'moving_' not in name:
+            assert np.array_equal(before[name], after[name]) == name.startswith('d/'), name
+    same, plain = (variables(fit(name, config(faces, max_steps=2, **more)))
+                   for name, more in (('same', {'d_learning_rate': 0.0002}), ('plain', {})))
+    assert_same_bits(same, plain)
+
+
+def test_a_run_of_version_0_1_0_resumes_but_not_with_flags_that_it_lacked(fit, faces):
+    folder = fit('run', config(faces, max_steps=1))
+    settings = json.loads((folder / 'config.json').read_text())
+    del settings['d_learning_rate'], settings['ema_decay']
+    (folder / 'config.json').write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=r'd_learning_rate: None there, 0\.1 now\n  ema_decay: None there, 0\.9 now'):
+        fit('run', config(faces, max_steps=2, d_learning_rate=0.1, ema_decay=0.9))
+    assert variables(fit('run', config(faces, max_steps=2)))['global_step'] == 2
+
+
+def test_averages_are_drawn_from(averaged):
+    path = averaged / 'model.ckpt-3'
+    saved = variables(averaged, 3)
+    checkpoint = read(path, 'ema')
+    assert checkpoint.variables.keys() == {name.removesuffix(EMA) for name in saved if name.endswith(EMA)}
+    assert_same_bits(checkpoint.variables, {name: saved[f'{name}{EMA}'] for name in checkpoint.variables})
+    drawn = {}
+    for weights in 'trained', 'ema', 'trained':  # the statistics of one are not used for the other
+        with TrainedGenerator(read(path, weights)) as generator:
+            images = generator.images(np.arange(3))
+        assert np.array_equal(drawn.setdefault(weights, images), images)
+    assert not np.array_equal(drawn['trained'], drawn['ema'])
+    assert len(list(averaged.glob('model.ckpt-3.*population.npz'))) == 2
+    assert read(path, 'auto').weights == 'ema'
+
+
+def test_a_run_without_averages_has_none_to_draw_from(fit, faces, averaged):
+    plain = fit('plain', config(faces, max_steps=1)) / 'model.ckpt-1'
+    assert read(plain, 'auto').weights == 'trained'
+    with pytest.raises(UserError, match=r'has no averaged weights.*use --weights=trained'):
+        read(plain, 'ema')
+    with pytest.raises(UserError, match=r'averaged weights have no moving averages.*--batch_norm=population'):
+        TrainedGenerator(read(averaged / 'model.ckpt-3', 'ema'), 'moving')

@@ -1,0 +1,359 @@
+"""The page, driven in a real browser: Chromium with its driver, if both are installed."""
+
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.parse
+import urllib.request
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+from dcgan.sampling import draw
+from dcgan.sampling.checkpoint import read
+from dcgan.sampling.exported import PRETRAINED
+from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.latents import parse_sum
+from dcgan.sampling.real_images import open_real_images
+from dcgan.training.loop import train
+from tests.small_runs import SCRIPT as TRAIN
+from tests.small_runs import config
+from tests.workers import await_server, free_addresses
+
+SCRIPT = TRAIN.with_name('explore.py')
+SIZE = 16
+SEEDS, SUM = 'Seeds, e.g. 7,100-163', 'Sum, e.g. mean(7,9) - 3 + 20'  # labels of fields
+CHROMIUM, DRIVER = shutil.which('chromium'), shutil.which('chromedriver')
+needs_a_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason='Chromium or its driver is not installed')
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    """A run of a small model on the embedded faces, with checkpoints of steps 0, 10, 20 and 30."""
+    folder = tmp_path_factory.mktemp('explore')
+    settings = config('', batch_size=32, g_depths=[32, 16, 16, 8], d_depths=[8, 16, 16, 32], max_steps=30,
+                      save_steps=10)
+    train(settings._replace(dataset_dir=None), folder / 'run', folder / 'cache')
+    return folder / 'run'
+
+
+def flags_of(run):
+    return [f'--model_dir={run}', f'--cache_dir={run.parent / "cache"}']
+
+
+def command(port, *flags):
+    return [sys.executable, SCRIPT, f'--port={port}', '--nobrowser', *flags]
+
+
+def free_port():
+    return int(free_addresses(1)[0].partition(':')[2])
+
+
+@pytest.fixture(scope='module')
+def serve():
+    """Starts the real command; returns the address of its page, and the process."""
+    processes = []
+
+    def serve(*flags):
+        port = free_port()
+        env = {name: value for name, value in os.environ.items() if name != 'PYTEST_CURRENT_TEST'}  # NiceGUI reads it
+        process = subprocess.Popen(command(port, *flags), env=env, stdout=subprocess.PIPE, text=True,
+                                   stderr=subprocess.STDOUT)
+        processes.append(process)
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith('page '):
+                break
+        assert lines[-1].startswith(f'page        http://127.0.0.1:{port}/'), ''.join(lines)
+        await_server(f'127.0.0.1:{port}', process)  # it prints this just before it listens
+        return f'http://127.0.0.1:{port}/', process
+
+    yield serve
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope='module')
+def address(run, serve):
+    return serve(*flags_of(run))[0]
+
+
+class Visitor:
+    """A browser on the page."""
+
+    def __init__(self, address, downloads):
+        options = webdriver.ChromeOptions()
+        options.binary_location = CHROMIUM
+        for argument in '--headless=new', '--no-sandbox', '--disable-dev-shm-usage', '--window-size=1300,1400':
+            options.add_argument(argument)
+        options.add_experimental_option('prefs', {'download.default_directory': str(downloads)})
+        options.set_capability('goog:loggingPrefs', {'performance': 'ALL', 'browser': 'ALL'})
+        self.browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+        self.downloads = downloads
+        self.browser.get(address)
+        self.until(lambda: self.browser.find_elements(By.CLASS_NAME, 'q-card'))
+
+    def until(self, condition):
+        return WebDriverWait(self.browser, 30).until(lambda _: condition())
+
+    def card(self, title):
+        return self.browser.find_element(By.XPATH, f'//div[contains(@class, "q-card")][div[text()="{title}"]]')
+
+    def press(self, title, button):
+        self.card(title).find_element(By.XPATH, f'.//button[contains(., "{button}")]').click()
+
+    def write(self, field, text):
+        """Replaces the text of a field and presses Enter."""
+        self.browser.find_element(By.XPATH, f'//input[@aria-label="{field}"]').send_keys(
+            Keys.CONTROL, 'a', Keys.NULL, text, Keys.ENTER)
+
+    def slide(self, slider, by):
+        """Presses an arrow key ``by`` times, to the left if it is negative."""
+        keys = [Keys.ARROW_LEFT if by < 0 else Keys.ARROW_RIGHT] * abs(by)
+        self.browser.find_element(By.XPATH, f'//*[@aria-label="{slider}"]//*[@tabindex="0"]').send_keys(*keys)
+
+    def picture(self, title):
+        """Returns the picture in a card, or None."""
+        image = self.card(title).find_element(By.TAG_NAME, 'img')
+        source = image.get_attribute('src')
+        return imageio.imread(base64.b64decode(source.partition(',')[2])) if source and image.is_displayed() else None
+
+    def until_shows(self, title, expected):
+        """Waits until a card shows a picture, given as the bytes of its PNG."""
+        expected = imageio.imread(expected).astype(int)
+        self.until(lambda: (shown := self.picture(title)) is not None and shown.shape == expected.shape
+                   and abs(shown - expected).max() <= 1)
+
+    def pick(self, title, place, rows, columns):
+        """Clicks a face of a grid."""
+        image = self.card(title).find_element(By.TAG_NAME, 'img')
+        down, across = divmod(place, columns)
+        ActionChains(self.browser).move_to_element_with_offset(
+            image, image.size['width'] * ((across + 0.5) / columns - 0.5),
+            image.size['height'] * ((down + 0.5) / rows - 0.5)).click().perform()
+
+    def marked(self, title):
+        """Returns the seeds that label faces in a grid."""
+        return [int(text.text) for text in self.card(title).find_elements(By.CSS_SELECTOR, 'svg text')]
+
+    def says(self, sentence):
+        self.until(lambda: sentence in self.browser.find_element(By.TAG_NAME, 'body').text)
+
+
+@pytest.fixture
+def visit(tmp_path):
+    """Opens the page in a new browser each time; returns the Visitor."""
+    visitors = []
+
+    def visit(address):
+        visitors.append(Visitor(address, tmp_path / f'downloads-{len(visitors)}'))
+        return visitors[-1]
+
+    yield visit
+    for visitor in visitors:
+        visitor.browser.quit()
+
+
+@pytest.fixture(scope='module')
+def generator(run):
+    with TrainedGenerator(read(run / 'model.ckpt-30')) as generator:
+        yield generator
+
+
+def grid(generator, seeds, rows, columns):
+    return draw.png(draw.face_grid(generator, np.array(seeds), rows, columns))
+
+
+@needs_a_browser
+def test_faces_are_picked_interpolated_added_and_compared_with_training_images(run, address, visit, generator):
+    visitor = visit(address)
+    visitor.until_shows('Faces', grid(generator, range(64), 8, 8))
+    for place in 3, 17, 40:
+        visitor.pick('Faces', place, 8, 8)
+    visitor.until_shows('Picked faces', grid(generator, [3, 17, 40], 1, 3))
+    assert visitor.marked('Faces') == [3, 17, 40]
+    visitor.until_shows('Sum', draw.result(generator, parse_sum('3 + 17 + 40')))
+    visitor.until_shows('Interpolation', draw.between(generator, 17, 40, 50))
+
+    visitor.pick('Picked faces', 1, 1, 3)  # removes 17
+    visitor.until_shows('Interpolation', draw.between(generator, 3, 40, 50))
+    visitor.slide('Interpolation in percent', 20)
+    visitor.until_shows('Interpolation', draw.between(generator, 3, 40, 70))
+    visitor.slide('Interpolation in percent', 30)
+    visitor.until_shows('Interpolation', grid(generator, [40], 1, 1))
+    visitor.write(SUM, 'mean(3,40) - 7')
+    visitor.pick('Faces', 12, 8, 8)  # does not change a typed sum
+    visitor.until_shows('Interpolation', draw.between(generator, 40, 12, 100))
+    visitor.until_shows('Sum', draw.result(generator, parse_sum('mean(3,40) - 7')))
+    visitor.pick('Picked faces', 0, 1, 3)  # 3 is neither end of the interpolation
+    visitor.until_shows('Picked faces', grid(generator, [40, 12], 1, 2))
+    visitor.until_shows('Interpolation', draw.between(generator, 40, 12, 100))
+    visitor.press('Nearest training images', 'Find')
+    real_images = open_real_images(run, SIZE, None, run.parent / 'cache')
+    nearest, _ = draw.neighbours(generator, np.array([12]), real_images, 5)
+    visitor.until_shows('Nearest training images', nearest)
+    assert not visitor.browser.get_log('browser')
+
+
+@needs_a_browser
+def test_the_slider_of_training_time_draws_from_earlier_checkpoints(run, address, visit, generator):
+    visitor = visit(address)
+    visitor.write(SEEDS, '5,9-11')
+    visitor.until_shows('Faces', grid(generator, [5, 9, 10, 11], 2, 2))
+    visitor.pick('Faces', 0, 2, 2)
+    visitor.pick('Faces', 3, 2, 2)
+    visitor.until_shows('Interpolation', draw.between(generator, 5, 11, 50))
+    visitor.write(SEEDS, 'abc')  # invalid, so the faces stay
+    for step, by in (20, -1), (0, -2):
+        visitor.slide('Training time', by)
+        visitor.says(f'step {step}, epoch {step / 125:.2f}')
+        with TrainedGenerator(read(run / f'model.ckpt-{step}')) as earlier:
+            visitor.until_shows('Faces', grid(earlier, [5, 9, 10, 11], 2, 2))
+            visitor.until_shows('Picked faces', grid(earlier, [5, 11], 1, 2))
+            visitor.until_shows('Interpolation', draw.between(earlier, 5, 11, 50))
+            visitor.until_shows('Sum', draw.result(earlier, parse_sum('5 + 11')))
+
+
+@needs_a_browser
+def test_next_and_previous_show_other_seeds(address, visit, generator):
+    visitor = visit(address)
+    visitor.press('Faces', 'Next')
+    visitor.until_shows('Faces', grid(generator, range(64, 128), 8, 8))
+    visitor.write(SEEDS, '10-13')
+    for _ in range(3):
+        visitor.press('Faces', 'Previous')
+    visitor.until_shows('Faces', grid(generator, range(4), 2, 2))
+
+
+@needs_a_browser
+def test_a_downloaded_picture_is_the_one_on_the_page(address, visit):
+    visitor = visit(address)
+    visitor.until(lambda: visitor.picture('Faces') is not None)
+    visitor.pick('Faces', 3, 8, 8)
+    visitor.pick('Faces', 17, 8, 8)
+    for title, name in (('Faces', 'faces'), ('Picked faces', 'picked'), ('Interpolation', 'between-3-17-50'),
+                        ('Sum', 'sum'), ('Nearest training images', 'nearest-17')):
+        if title == 'Nearest training images':
+            visitor.press(title, 'Find')
+        visitor.until(lambda title=title: visitor.picture(title) is not None)
+        visitor.press(title, 'Download')
+        path = visitor.downloads / f'{name}-step-0000030.png'
+        visitor.until(path.exists)
+        np.testing.assert_array_equal(imageio.imread(path), visitor.picture(title))
+
+
+@needs_a_browser
+def test_two_visitors_do_not_affect_each_other(address, visit, generator):
+    one, two = visit(address), visit(address)
+    one.write(SEEDS, '100-108')
+    two.write(SEEDS, '200-203')
+    one.pick('Faces', 8, 3, 3)
+    two.slide('Training time', -3)
+    one.until_shows('Faces', grid(generator, range(100, 109), 3, 3))
+    one.until_shows('Picked faces', grid(generator, [108], 1, 1))
+    two.says('step 0, epoch 0.00')
+    assert two.picture('Picked faces') is None
+    assert not two.marked('Faces')
+
+
+@needs_a_browser
+@pytest.mark.parametrize(('field', 'text', 'sentence'), [
+    (SEEDS, 'abc', "invalid seed 'abc'; expected e.g. 7,100-163"),
+    (SEEDS, '0-999999', "'0-999999' names more than 256 seeds"),
+    (SUM, '7 +', "invalid sum at '+'; expected e.g. "),
+    (SUM, 'mean(0-999)', "'0-999' names more than 256 seeds"),
+    (SUM, 'mean(0-199) + mean(0-199)', 'the sum names more than 256 seeds'),
+])
+def test_a_mistake_is_explained_below_its_field(address, visit, generator, field, text, sentence):
+    visitor = visit(address)
+    visitor.write(field, text)
+    visitor.says(sentence)
+    visitor.until_shows('Faces', grid(generator, range(64), 8, 8))  # unchanged
+    visitor.write(field, '7')
+    visitor.until_shows('Faces' if field == SEEDS else 'Sum', grid(generator, [7], 1, 1))
+    assert sentence not in visitor.browser.find_element(By.TAG_NAME, 'body').text
+
+
+@needs_a_browser
+def test_the_page_says_why_there_are_no_training_images(run, serve, visit, tmp_path):
+    moved = tmp_path / 'run'
+    shutil.copytree(run, moved)
+    settings = json.loads((moved / 'config.json').read_text())
+    (moved / 'config.json').write_text(json.dumps({**settings, 'dataset_dir': str(tmp_path / 'gone')}))
+    visit(serve(*flags_of(moved))[0]).says('the training images are not where they were: ')
+
+
+@needs_a_browser
+def test_the_pretrained_generator_is_the_default(run, serve, visit):
+    visitor = visit(serve(f'--cache_dir={run.parent / "cache"}')[0])
+    visitor.says(f'DCGAN faces: {PRETRAINED.stem}')
+    with TrainedGenerator(read(PRETRAINED, 'auto')) as pretrained:
+        visitor.until_shows('Faces', grid(pretrained, range(64), 8, 8))
+
+
+@needs_a_browser
+def test_the_page_loads_nothing_from_the_network(address, visit):
+    visitor = visit(address)
+    visitor.until(lambda: visitor.picture('Faces') is not None)
+    messages = (json.loads(entry['message'])['message'] for entry in visitor.browser.get_log('performance'))
+    asked = {urllib.parse.urlparse(message['params']['request']['url']) for message in messages
+             if message['method'] == 'Network.requestWillBeSent'}
+    assert {f'{url.scheme}://{url.netloc}/' for url in asked if url.scheme != 'data'} == {address}
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_server(run, serve, number):
+    address, process = serve(*flags_of(run))
+    with urllib.request.urlopen(address, timeout=30) as page:
+        assert page.status == 200
+    process.send_signal(number)
+    output = process.communicate(timeout=30)[0]
+    assert process.returncode == (0 if number == signal.SIGINT else 143), output
+    assert output == '\nstopped\n'
+
+
+def test_only_this_machine_can_connect_by_default(address):
+    with socket.socket() as one:  # it would answer if the page listened on 0.0.0.0
+        assert one.connect_ex(('127.0.0.2', urllib.parse.urlparse(address).port)) != 0
+
+
+def mistake(run, port, *flags):
+    done = subprocess.run(command(port, *flags_of(run), *flags), capture_output=True, text=True, timeout=60,
+                          check=False)
+    assert done.returncode == 1
+    assert 'Traceback' not in done.stderr
+    return done.stderr
+
+
+def test_a_port_in_use_is_reported(run):
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        port = server.getsockname()[1]
+        assert f'cannot listen on 127.0.0.1, port {port}: Address already in use; choose another --port' in (
+            mistake(run, port))
+
+
+def test_an_unknown_host_is_reported(run):
+    assert 'explore.py: cannot listen on no.such.host, port ' in mistake(run, free_port(), '--host=no.such.host')
+
+
+def test_a_missing_run_is_reported(tmp_path):
+    assert f"explore.py: the run directory '{tmp_path / 'none'}' does not exist" in (
+        mistake(tmp_path / 'none', free_port()))
+
+
+def test_images_of_another_data_set_are_refused(run, faces):
+    assert 'explore.py: the 14 images of faces are not those that the run was trained on; say where' in (
+        mistake(run, free_port(), f'--dataset_dir={faces}'))
