@@ -93,11 +93,19 @@ def _parse_flags(script, example):
     except flags.Error as error:
         sys.exit(f'{script}: {error}; --help lists the flags')
     if FLAGS.help:
+        if 'cache_dir' in FLAGS:
+            FLAGS['cache_dir'].default_as_str = f"'{_with_tilde(CACHE_DIR)}'"
         print(sys.modules['__main__'].__doc__.strip())
         print(FLAGS.main_module_help())
         sys.exit(0)
     if arguments:
         sys.exit(f'{script}: unexpected argument {arguments[0]!r}; use flags, e.g. {example}')
+
+
+def _with_tilde(path):
+    """Returns a path with '~' for the home folder."""
+    home = os.path.join(os.path.expanduser('~'), '')
+    return os.path.join('~', path.removeprefix(home)) if path.startswith(home) else path
 
 
 def _exit_on_signals(sentence, interrupt_status):

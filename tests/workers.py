@@ -22,10 +22,10 @@ def tf_config(addresses, index):
     return json.dumps({'cluster': {'worker': addresses}, 'task': {'type': 'worker', 'index': index}})
 
 
-def launch(words, addresses, index):
+def launch(words, addresses, index, **environment):
     """Starts a command line as one of the workers at these addresses; returns the process."""
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=SCRIPT.parent,
-                            env={**os.environ, 'TF_CONFIG': tf_config(addresses, index)})
+                            env={**os.environ, **environment, 'TF_CONFIG': tf_config(addresses, index)})
 
 
 def start(flags_of_each, **common):

@@ -138,6 +138,10 @@ class RunDirectory:
         """Returns whether there is a checkpoint, and so a run to resume."""
         return any(self.path.glob('model.ckpt-*.index'))
 
+    def newest_samples(self):
+        """Returns the Path of the newest grid of samples; None if there is none."""
+        return max((self.path / 'samples').glob('step-*.png'), default=None)
+
     def has_log(self):
         """Returns whether a step was ever logged here."""
         path = self.path / 'log.jsonl'

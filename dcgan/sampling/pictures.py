@@ -11,6 +11,11 @@ from dcgan.errors import UserError
 MAX_VIDEO_SIDE = 16384  # pixels, the limit of H.264
 MAX_PIXELS = 1 << 27  # of a picture; 32,768 faces of 64x64
 MARGIN = 4  # pixels around an image with a caption
+MAX_CAPTION = 40  # characters of a line
+FONT_SIZE = 10
+# Fonts with Chinese, Japanese and Korean, of Linux, Windows and macOS; Pillow's own has Latin letters only.
+CJK_FONTS = ('NotoSansCJK-Regular.ttc', 'wqy-zenhei.ttc', 'wqy-microhei.ttc', 'DroidSansFallback.ttf', 'msyh.ttc',
+             'simsun.ttc', 'PingFang.ttc', 'STHeiti Light.ttc')
 
 
 def grid(images, rows, columns):
@@ -39,7 +44,8 @@ def sheet(rows):
       rows: lists of (image, caption), or None for an empty cell. The images, uint8 [height, width, 3], have one size; a
         caption may have several lines.
     """
-    font = ImageFont.load_default()
+    font, can_draw = _font(''.join(cell[1] for row in rows for cell in filter(None, row)))
+    rows = [[cell and (cell[0], _caption(cell[1], can_draw)) for cell in row] for row in rows]
     measure = ImageDraw.Draw(Image.new('RGB', (1, 1)))
     cells = [[cell and (*cell, measure.multiline_textbbox((0, 0), cell[1], font)) for cell in row] for row in rows]
     height, width, _ = next(image for row in cells for image, *_ in filter(None, row)).shape
@@ -56,6 +62,32 @@ def sheet(rows):
                 canvas.paste(Image.fromarray(cell[0]), (left, top))
                 draw.multiline_text((left, top + height + MARGIN), cell[1], 'black', font)
     return np.asarray(canvas)
+
+
+def _font(text):
+    """Returns a font for a text, and a function that tells whether it can draw a character."""
+    if all(map(_is_latin, text)):
+        return ImageFont.load_default(FONT_SIZE), _is_latin
+    for name in CJK_FONTS:
+        try:
+            return ImageFont.truetype(name, FONT_SIZE), str.isprintable
+        except OSError:
+            continue
+    return ImageFont.load_default(FONT_SIZE), _is_latin
+
+
+def _is_latin(character):
+    return character == '\n' or (character.isprintable() and ord(character) < 0x180)
+
+
+def _caption(text, can_draw):
+    """Returns a caption with long lines cut, and escapes for what the font cannot draw."""
+    lines = []
+    for line in text.split('\n'):
+        line = ''.join(character if can_draw(character) else character.encode('ascii', 'backslashreplace').decode()
+                       for character in line)
+        lines.append(line if len(line) <= MAX_CAPTION else f'{line[:MAX_CAPTION - 3]}...')
+    return '\n'.join(lines)
 
 
 def require_room(count, size):

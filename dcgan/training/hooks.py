@@ -14,13 +14,13 @@ import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 from dcgan.errors import UserError
-from dcgan.signals import SIGPIPE, STOP_SIGNALS, handle_stop_signals, say
+from dcgan.signals import SIGPIPE, STOP_SIGNALS, answering_at_once, handle_stop_signals
 
 
 class StopHook(tf.train.SessionRunHook):
     """Lets Ctrl-C, SIGTERM and SIGHUP end the run after the current step, so that it is saved.
 
-    It listens within its context. Python hears a signal when the step is done; a second one ends the run at once.
+    It listens within its context. A second signal ends the process at once.
 
     Attributes:
       number: of the signal that came, or with which ``request`` was called; None if neither was.
@@ -30,10 +30,15 @@ class StopHook(tf.train.SessionRunHook):
         self.number = None
 
     def __enter__(self):
-        self._previous = handle_stop_signals(self._stop)
+        self._previous = handle_stop_signals(lambda number, frame: self.request(number))
+        self._answering = answering_at_once(
+            'finishing this step, then saving; Ctrl-C again to quit now',
+            'stopped at once, before all was saved; give the same command again to resume from the last checkpoint')
+        self._answering.__enter__()
         return self
 
     def __exit__(self, *exception):
+        self._answering.__exit__(*exception)
         handle_stop_signals(self._previous)
 
     def after_run(self, run_context, run_values):
@@ -44,14 +49,6 @@ class StopHook(tf.train.SessionRunHook):
         """Ends the run as if that signal had come."""
         self.number = number
 
-    def _stop(self, number, frame):
-        self.request(number)
-        handle_stop_signals(_stop_at_once)
-
-
-def _stop_at_once(number, frame):
-    say('stopped at once, before all was saved; give the same command again to resume from the last checkpoint')
-    sys.exit(128 + number)
 
 
 class SharedStopHook(StopHook):
@@ -75,7 +72,7 @@ class SharedStopHook(StopHook):
 
     def after_run(self, run_context, run_values):
         if run_values.results.any():
-            self._stop(self.NUMBERS[run_values.results.argmax()], None)
+            self.request(self.NUMBERS[run_values.results.argmax()])
             run_context.request_stop()
 
 

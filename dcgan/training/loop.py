@@ -105,6 +105,9 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
             _, metrics = session.run([graph.train_op, graph.metrics])
     if cluster.is_chief:
         print(f'step {checkpoints.latest} is saved in {directory.path}')
+        if newest := directory.newest_samples():
+            print(f'samples     {newest}')
+        print(f'next        python sample.py --model_dir={directory.path}')
     return stop.number if metrics['step'] < last_step else None
 
 

@@ -13,7 +13,6 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from data.order import batch_indices
-from dcgan.distributed import heartbeat
 from dcgan.distributed.collectives import Cluster, SingleWorker
 from dcgan.distributed.tf_config import ClusterSpec, read_tf_config
 from dcgan.errors import UserError
@@ -92,23 +91,21 @@ def test_a_port_that_is_taken_gets_a_sentence(parse):
             pass
 
 
-def test_a_worker_that_does_not_join_is_named(monkeypatch, parse):
-    monkeypatch.setattr(heartbeat, 'JOIN_TIMEOUT', 0.5)
+def test_a_worker_that_does_not_join_is_named(parse):
     here, other = free_addresses(2)
     with (pytest.raises(UserError, match=f'worker 0 .{here}. waited 0 seconds for worker 1 .{other}.'),
-          Cluster(parse(tf_config([here, other], 0))).connected()):
+          Cluster(parse(tf_config([here, other], 0)), join_timeout=0.5).connected()):
         pass
 
 
-def test_a_server_of_another_cluster_is_recognized(monkeypatch, parse):
+def test_a_server_of_another_cluster_is_recognized(parse):
     """One port of two was changed for another run, and the first run is still there."""
-    monkeypatch.setattr(heartbeat, 'JOIN_TIMEOUT', 4.0)
     first, shared, second = free_addresses(3)
     other = launch([sys.executable, '-c', textwrap.dedent(LATE)], [first, shared], 1)
     await_server(shared, other)
     with (pytest.raises(UserError, match=f'waited 4 seconds for worker 1 .{shared}.; worker 1 .* answers, but '
                                          f'belongs to another cluster: {first}, {shared}; start'),
-          Cluster(parse(tf_config([second, shared], 0))).connected()):
+          Cluster(parse(tf_config([second, shared], 0)), join_timeout=4.0).connected()):
         pass
     other.kill()
     other.communicate()
@@ -255,6 +252,24 @@ def test_a_signal_ends_a_worker_that_waits_for_others_to_start(faces, tmp_path):
     late.communicate()
     assert first.returncode == 143, said
     assert 'stopped before the first step' in said
+
+
+def test_workers_meet_in_spite_of_a_proxy(faces, tmp_path):
+    proxies = dict.fromkeys(('http_proxy', 'https_proxy', 'grpc_proxy'), 'http://127.0.0.1:9')
+    addresses = free_addresses(2)
+    words = command(dataset_dir=faces, cache_dir=tmp_path / 'cache', model_dir=tmp_path / 'run', max_steps=2)
+    for status, said in end([launch(words, addresses, index, **proxies) for index in range(2)]):
+        assert status == 0, said
+    assert 2 in saved_steps(tmp_path / 'run')
+
+
+def test_the_time_to_wait_for_others_is_a_flag(faces, tmp_path):
+    here, other = free_addresses(2)
+    [(status, said)] = end([launch(command('--join_timeout=1', dataset_dir=faces, cache_dir=tmp_path,
+                                           model_dir=tmp_path / 'run'), [here, other], 0)])
+    assert status == 1
+    assert re.search(r'worker 0 \(.*\) waits for worker 1 \(.*\)', said)
+    assert re.search(r'waited 1 seconds for worker 1 \(.*\); start the same command on all', said)
 
 
 def test_workers_with_different_flags_are_refused(faces, tmp_path):

@@ -1,0 +1,143 @@
+"""The commands of the README and of three pages run in order, in one folder.
+
+Each test is a step and needs the steps before it. Models, samples and data are small; training is stopped by Ctrl-C.
+Installing and downloading are left out.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from docs.make_help import ROOT
+from tests.metrics.inception import write_stand_in
+from tests.pictures import write_images
+from tests.small_runs import saved_steps
+from tests.workers import free_addresses
+
+PAGES = ['README.md', 'docs/sampling.md', 'docs/explore-and-export.md', 'docs/evaluation.md']
+FENCE = re.compile(r'^```(\w*)\n(.*?)^```', re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r'^    (\S.*)|`(python [^`]+)`', re.MULTILINE)  # in a block, or in a sentence
+INTERPRETERS = ('python', 'python3', '.venv/bin/python')
+NOT_RUN = ('pip', '.venv/bin/pip', 'source', 'curl', 'tar')  # these install or download
+SMALL_MODEL = ['--g_depths=8,8,4,4', '--d_depths=4,4,8,8', '--log_steps=1']
+SMALL_METRICS = '--metrics=swd8,msssim8'
+STEP = re.compile(r'--checkpoint=\d+')
+
+pytestmark = pytest.mark.skipif(os.name == 'nt', reason='Ctrl-C is sent as SIGINT')
+
+
+class Step(NamedTuple):
+    """Something to run: the page, and the words of a command line or the text of a Python block."""
+
+    page: str
+    words: list
+    code: str = ''
+
+
+def steps_of(pages):
+    """Returns the Steps of pages, in order. A command in a sentence is a step unless it is one already."""
+    steps = []
+    for page in pages:
+        text = (ROOT / page).read_text(encoding='utf-8')
+        found = [(match.start(), Step(page, [], match[2])) for match in FENCE.finditer(text) if match[1] == 'python']
+        for match in COMMAND.finditer(FENCE.sub(lambda fence: ' ' * len(fence[0]), text)):
+            words = shlex.split(match[1] or match[2], comments=True)
+            if match[2] and words in [step.words for step in [*steps, *(step for _, step in found)]]:
+                continue
+            while words:
+                end = words.index('&&') if '&&' in words else len(words)
+                found.append((match.start(), Step(page, words[:end])))
+                words = words[end + 1:]
+        steps += [step for _, step in sorted(found, key=lambda pair: pair[0])]
+    return steps
+
+
+STEPS = steps_of(PAGES)
+
+
+def is_run(step):
+    return bool(step.code) or not (step.words[0] in NOT_RUN or step.words[1:2] == ['-m'])
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A copy of the checkout with stand-ins for what has to be downloaded."""
+    folder = tmp_path_factory.mktemp('readme') / 'checkout'
+    folder.mkdir()
+    for path in ROOT.glob('*.py'):
+        shutil.copy2(path, folder)
+    for name in 'data', 'dcgan', 'reference':
+        shutil.copytree(ROOT / name, folder / name)
+    images = write_images(folder.parent / 'img_align_celeba', 24, 218, 178, '.jpg')
+    shutil.make_archive(folder / 'img_align_celeba', 'zip', images.parent, images.name)
+    write_stand_in(folder / 'classify_image_graph_def.pb')
+    return folder
+
+
+def start(arguments, folder):
+    env = {name: value for name, value in os.environ.items() if name != 'PYTEST_CURRENT_TEST'}  # NiceGUI reads it
+    env |= {'XDG_CACHE_HOME': str(folder.parent / 'cache'), 'PYTHONUNBUFFERED': '1'}
+    return subprocess.Popen([sys.executable, *arguments], cwd=folder, env=env, text=True, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+
+
+def arguments_of(words, folder):
+    """Returns a command line of a page with a small model, few samples and a step that there is."""
+    script, *flags = words
+    if script == 'train.py':
+        batch = ['--batch_size=8'] if any(flag.startswith('--dataset_dir') for flag in flags) else []
+        return [*words, *SMALL_MODEL, *batch]
+    if script in ('evaluate.py', 'compare.py') and (script == 'evaluate.py' or flags):
+        features = ',fid8,kid8' if any(flag.startswith('--inception_graph') for flag in flags) else ''
+        return [*words, SMALL_METRICS + features]
+    if script == 'explore.py':
+        return [*words, '--nobrowser', f'--port={free_addresses(1)[0].partition(":")[2]}']
+    if any(STEP.fullmatch(flag) for flag in flags):
+        [_, step, *_] = saved_steps(folder / 'runs' / 'demo_faces')
+        return [STEP.sub(f'--checkpoint={step}', word) for word in words]
+    return words
+
+
+@pytest.mark.parametrize('step', [step for step in STEPS if is_run(step)],
+                         ids=lambda step: f'{step.page}: {" ".join(step.words) or "python block"}')
+def test_the_steps_of_the_pages_run_in_order(folder, step):
+    if step.code:
+        arguments = ['-c', step.code]
+        if 'real' in step.code:
+            np.save(folder / 'images.npy', np.random.RandomState(0).randint(0, 256, [40, 64, 64, 3], np.uint8))
+            arguments[1] = 'import numpy\nreal = fake = numpy.load("images.npy")\n' + step.code
+        process = start(arguments, folder)
+    else:
+        interpreter, *words = step.words
+        assert interpreter in INTERPRETERS
+        assert (ROOT / words[0]).exists()
+        process = start(arguments_of(words, folder), folder)
+    until = {'train.py': r'step \d+/', 'explore.py': r'page +http'}.get(step.words[1] if step.words else '')
+    said = []
+    for line in process.stdout if until else []:
+        said.append(line)
+        if re.match(until, line):
+            process.send_signal(signal.SIGINT)
+            break
+    said = ''.join([*said, process.communicate(timeout=300)[0]])
+    assert process.returncode == 0, said
+    assert 'Traceback' not in said
+    if until:
+        assert re.search(until, said, re.MULTILINE), said
+
+
+def test_each_page_has_commands_and_no_other_programs():
+    assert {step.page for step in STEPS} == set(PAGES)
+    for step in STEPS:
+        assert step.code or step.words[0] in (*INTERPRETERS, *NOT_RUN), step
+    assert [step.words[1:] for step in STEPS if not is_run(step) and step.words[0] in INTERPRETERS] == [
+        ['-m', 'venv', '.venv'], ['-m', 'venv', '.venv'], ['-m', 'pytest']]
