@@ -8,7 +8,6 @@ The check reads every image, which takes some minutes. It exits with status 0 if
 
 import hashlib
 import json
-import os
 import re
 import sys
 from collections import Counter
@@ -16,11 +15,13 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 from absl import app
-from tqdm import tqdm
 
+from data.cores import available_cores
 from data.crop import CELEBA_SHAPE, decode
 from data.source import open_source
 from dcgan.errors import UserError
+from dcgan.progress import Progress
+from dcgan.streams import protect_standard_streams
 
 COUNT = 202_599  # 000001.jpg to 202599.jpg
 CHECKSUMS = Path(__file__).with_name('celeba_sha256.json')  # {name: first 16 hexadecimal digits of its SHA-256}
@@ -72,11 +73,11 @@ def problems_of(source):
     def check(name):
         try:
             encoded = source.read(name)
-            image = decode(encoded)
+            height, width = decode(encoded).shape
         except UserError as error:
             return 'broken image', f'{name}: {error}'
-        if (image.height, image.width) != CELEBA_SHAPE:
-            return 'not 178x218 pixels', f'{name}: {image.width}x{image.height}'
+        if (height, width) != CELEBA_SHAPE:
+            return 'not 178x218 pixels', f'{name}: {width}x{height}'
         checksum = checksums.get(Path(name).name)
         if checksum is None:
             return 'no checksum', name
@@ -95,9 +96,9 @@ def problems_of(source):
     if missing:
         yield missing
     found = {}
-    with ThreadPool(2 * os.cpu_count()) as pool:
+    with ThreadPool(2 * available_cores()) as pool:
         results = pool.imap(check, source.names, chunksize=64)
-        for result, example in tqdm(results, f'checking {source.name}', len(source.names), unit=' images'):
+        for result, example in Progress(f'checking {source.name}', len(source.names), 'images').of(results):
             found.setdefault(result, []).append(example)
     found.pop('no checksum', None)
     right = found.pop('right checksum', None)
@@ -137,4 +138,5 @@ def _name(number):
 
 
 if __name__ == '__main__':
+    protect_standard_streams()
     app.run(main)

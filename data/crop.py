@@ -1,9 +1,12 @@
-"""From an encoded image to pixels: decode to upright RGB, crop, resize."""
+"""From an encoded image to pixels: decode, crop, turn upright, convert to RGB, resize."""
 
+import contextlib
 import io
+from typing import NamedTuple
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from data.formats import FORMATS
 from dcgan.errors import UserError
 
 CELEBA_SHAPE = (218, 178)  # height and width of the images of img_align_celeba
@@ -18,10 +21,24 @@ CROPS = {
 
 RESIZER = 'Pillow bilinear'  # antialiased: the filter widens when it shrinks an image
 
-# The decoders to try, whatever a file's name. Some of Pillow's others run programs (EPS) or are not for photographs.
-FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF')
-MAX_PIXELS = 1 << 26  # 8192 x 8192; more may be a decompression bomb
+MAX_PIXELS = 1 << 28  # 16384 x 16384; more may be a decompression bomb
+MAX_MEMORY = 1 << 31  # bytes, of decoding one image
+FULL_JPEG = 1 << 26  # pixels; larger JPEGs are decoded at half their width and height
+STRIP = 1 << 20  # pixels that are converted at a time
+
 ORIENTATION = 0x0112  # EXIF tag
+# What turns a stored image upright, and whether that swaps the axes, flips columns and flips rows of the stored one.
+TRANSPOSES = {
+    2: (Image.Transpose.FLIP_LEFT_RIGHT, False, True, False),
+    3: (Image.Transpose.ROTATE_180, False, True, True),
+    4: (Image.Transpose.FLIP_TOP_BOTTOM, False, False, True),
+    5: (Image.Transpose.TRANSPOSE, True, False, False),
+    6: (Image.Transpose.ROTATE_270, True, False, True),
+    7: (Image.Transpose.TRANSVERSE, True, True, True),
+    8: (Image.Transpose.ROTATE_90, True, True, False),
+}
+
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit is lower than the pixels of some cameras
 
 
 def crop_of(crop, shape):
@@ -48,56 +65,132 @@ def crop_of(crop, shape):
     return rows, columns
 
 
-def decode(encoded):
-    """Decodes an image to what a viewer shows.
+class Decoded(NamedTuple):
+    """A decoded image, as it is stored; a viewer may show it turned.
 
-    Applies the EXIF rotation, takes the first frame of an animation, puts transparent images on white, and scales
-    16-bit gray to 8 bits.
+    Attributes:
+      image: a loaded ``PIL.Image`` in the file's own mode; of an animation, the first frame.
+      orientation: EXIF's number, 1 to 8.
+      shape: (height, width) of what a viewer shows, in pixels; that of ``image`` may be smaller.
+    """
+
+    image: Image.Image
+    orientation: int
+    shape: tuple[int, int]
+
+
+def decode(encoded, wait_for_memory=lambda size: None):
+    """Decodes an image.
 
     Args:
       encoded: bytes, the content of a file in one of ``FORMATS``.
+      wait_for_memory: function of the bytes of memory that decoding takes at most; called before it begins.
+
+    Returns:
+      A Decoded.
+
+    Raises:
+      UserError: the file is damaged, in another format, or has more pixels than ``MAX_PIXELS`` or ``MAX_MEMORY`` allow.
+    """
+    if not encoded:
+        raise UserError('the file is empty')
+    with _as_user_errors('decode'), Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+        size = image.size
+        if image.width * image.height > MAX_PIXELS:
+            raise UserError(f'the file claims {image.width}x{image.height} pixels, which may be a decompression bomb; '
+                            f'the limit is {MAX_PIXELS:,} pixels')
+        is_halved = image.format in ('JPEG', 'MPO') and image.width * image.height > FULL_JPEG
+        if is_halved:
+            image.draft(None, (image.width // 2, image.height // 2))
+        needed = _memory(image, size)
+        if needed > MAX_MEMORY:
+            raise UserError(f'decoding {size[0]}x{size[1]} pixels of {image.format} takes {needed:,} bytes of memory; '
+                            f'the limit is {MAX_MEMORY:,}')
+        wait_for_memory(needed)
+        image.load()
+        orientation = image.getexif().get(ORIENTATION, 1)
+        orientation = orientation if orientation in TRANSPOSES else 1
+        width, height = size if is_halved else image.size
+        return Decoded(image, orientation, (width, height) if orientation > 4 else (height, width))
+
+
+def crop_and_resize(decoded, crop, size):
+    """Crops a Decoded image, as a viewer shows it, and resizes the result to size x size pixels.
+
+    Applies the EXIF rotation, puts transparent images on white, and scales 16-bit gray to 8 bits, in strips of a large
+    image: its result is that of the whole, bit for bit.
 
     Returns:
       A ``PIL.Image`` of mode RGB.
 
     Raises:
-      UserError: the file is damaged, in another format, or has more than ``MAX_PIXELS`` pixels.
+      UserError: the crop is for CelebA, and the image has another shape; or its pixels cannot be converted.
     """
-    if not encoded:
-        raise UserError('the file is empty')
+    image = decoded.image
+    rows, columns = crop_of(crop, image.size if decoded.orientation > 4 else image.size[::-1])
+    with _as_user_errors('convert'):
+        return _resize(decoded, rows, columns, size)
+
+
+@contextlib.contextmanager
+def _as_user_errors(verb):
+    """Turns everything that Pillow raises into a UserError."""
     try:
-        with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UserError(f'the file claims {image.width}x{image.height} pixels, which may be a decompression '
-                                f'bomb; the limit is {MAX_PIXELS:,} pixels')
-            image.load()
-            if image.getexif().get(ORIENTATION, 1) != 1:
-                image = ImageOps.exif_transpose(image)
-            return _to_rgb(image)
+        yield
     except UserError:
         raise
     except UnidentifiedImageError as error:
-        raise UserError('the file is not a JPEG, PNG, WebP, BMP or GIF image') from error
+        raise UserError(f'the file is not an image that Pillow reads ({", ".join(FORMATS)})') from error
     except Exception as error:  # a damaged file can raise anything
         reason = str(error).partition('\n')[0] or type(error).__name__
-        raise UserError(f'cannot decode the file: {reason}') from error
+        raise UserError(f'cannot {verb} the file: {reason}') from error
 
 
-def crop_and_resize(image, crop, size):
-    """Crops an RGB ``PIL.Image`` and resizes the result to size x size pixels.
+def _resize(decoded, rows, columns, size):
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    step = max(1, STRIP // width)
+    if height <= step:
+        # Crop first: resize(box=...) would let pixels outside the crop bleed in.
+        return _strip(decoded, rows, columns).resize((size, size), Image.Resampling.BILINEAR)
+    # Pillow resizes the rows first, then the columns; the rows do not depend on each other.
+    narrow = Image.new('RGB', (size, height))
+    for start in range(rows.start, rows.stop, step):
+        strip = _strip(decoded, slice(start, min(start + step, rows.stop)), columns)
+        narrow.paste(strip.resize((size, strip.height), Image.Resampling.BILINEAR), (0, start - rows.start))
+    return narrow.resize((size, size), Image.Resampling.BILINEAR)
 
-    Raises:
-      UserError: the crop is for CelebA, and the image has another shape.
-    """
-    rows, columns = crop_of(crop, (image.height, image.width))
-    # Crop first: resize(box=...) would let pixels outside the crop bleed in.
-    cropped = image.crop((columns.start, rows.start, columns.stop, rows.stop))
-    return cropped.resize((size, size), Image.Resampling.BILINEAR)
+
+def _memory(image, size):
+    """Returns the bytes of memory that decoding takes at most, as measured; ``size`` is that of the file, in pixels."""
+    pixels, file_pixels = image.width * image.height, size[0] * size[1]
+    if image.format in ('PNG', 'BMP', 'GIF'):
+        return 4 * pixels
+    if image.format in ('JPEG', 'MPO'):  # a progressive one is kept as coefficients meanwhile
+        return 4 * pixels + (2 * len(image.getbands()) * file_pixels if image.info.get('progressive') else 0)
+    return (12 if image.format == 'TIFF' else 16) * pixels
+
+
+def _strip(decoded, rows, columns):
+    """Returns rows and columns of a Decoded image as a viewer shows it, in RGB."""
+    image = decoded.image
+    left, top, right, bottom = columns.start, rows.start, columns.stop, rows.stop
+    if decoded.orientation == 1:
+        return _to_rgb(image.crop((left, top, right, bottom)))
+    transpose, swaps, flips_columns, flips_rows = TRANSPOSES[decoded.orientation]
+    if swaps:
+        left, top, right, bottom = top, left, bottom, right
+    if flips_columns:
+        left, right = image.width - right, image.width - left
+    if flips_rows:
+        top, bottom = image.height - bottom, image.height - top
+    return _to_rgb(image.crop((left, top, right, bottom)).transpose(transpose))
 
 
 def _to_rgb(image):
     if image.mode == 'RGB' and 'transparency' not in image.info:
         return image
+    if image.mode == 'F':
+        raise UserError('the pixels are floating-point numbers of unknown range; convert the file to 8 bits')
     if image.mode.startswith('I'):  # 16-bit gray; Pillow's own conversion clips it at 255
         image = image.convert('I').point(lambda value: value * (1 / 257) + 0.5).convert('L')
     elif image.mode in ('RGBA', 'LA', 'PA', 'La', 'RGBa') or 'transparency' in image.info:

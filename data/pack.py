@@ -1,32 +1,37 @@
-"""The pack: all images, decoded, cropped and resized once, in one memory-mapped uint8 file."""
+"""The pack: all images, decoded, cropped and resized once, in one memory-mapped uint8 file.
 
+    python -m data.pack --list     # the cached packs, their sizes and where their images were
+    python -m data.pack --clear    # removes them; they are rebuilt when they are needed
+"""
+
+import argparse
 import contextlib
 import glob
 import hashlib
-import itertools
 import json
 import os
-import pickle
-import queue
+import re
 import shutil
-import subprocess
 import sys
 import zlib
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
 
 import filelock
 import numpy as np
-from tqdm import tqdm
 
-from data.crop import RESIZER, crop_of
+from data.crop import CROPS, MAX_PIXELS, RESIZER, crop_of
+from data.decoders import decoders
 from dcgan.errors import UserError, reason_of
-from dcgan.files import replacing, write_atomically
+from dcgan.files import CACHE_DIR, local_path, replacing, write_atomically
+from dcgan.progress import Progress
+from dcgan.streams import protect_standard_streams
 
-MAX_BROKEN = 0.01  # of all images
-MAX_PENDING = 1 << 24  # bytes to decode before they are written; limits the memory
-IMAGES_PER_REQUEST = 32  # how many a worker gets at a time
+MAX_BROKEN = 3, 0.01  # images, or this part of all, whichever is more
+MAX_NAME = 160  # bytes of a data set's name in a file's name, which has 255
+MAX_LISTED = 1000  # names of skipped files, for each reason
+FILE_NAME = re.compile(  # of a pack, and of what is beside it
+    rf'(.*-(?:auto|{"|".join(CROPS)})-\d+-[0-9a-f]{{16}})\.(?:npy|json|lock|(?:npy|json)\.\d+\.part)', re.DOTALL)
 
 
 class Pack(NamedTuple):
@@ -64,8 +69,9 @@ class Pack(NamedTuple):
 def make_pack(source, crop, size, cache_dir):
     """Builds the pack of a source, or finds the cached one for the same files, crop and size.
 
-    Building shows a progress bar and takes size * size * 3 bytes per image on disk. If another process is building the
-    same pack, this one waits for it. A corrupt pack is rebuilt.
+    Building shows its progress and takes size * size * 3 bytes per image on disk. If another process is building the
+    same pack, this one waits for it. A corrupt pack is rebuilt. A pack of the same folder or .zip, crop and size, but
+    of files that changed since, is replaced.
 
     Args:
       source: a Source.
@@ -77,14 +83,19 @@ def make_pack(source, crop, size, cache_dir):
       A Pack.
 
     Raises:
-      UserError: more than 1 % of the images are broken or do not fit the crop, or the folder cannot be written.
+      UserError: more images than ``MAX_BROKEN`` are broken or do not fit the crop, or the folder cannot be written.
     """
-    facts = {'source': source.name, 'crop': crop, 'size': size, 'resizer': RESIZER,
-             'fingerprint': _fingerprint(source, crop, size)}
-    path = Path(os.path.expanduser(cache_dir)) / f'{source.name}-{crop}-{size}-{facts["fingerprint"]}.npy'
+    skipped = {reason: {'count': len(names), 'names': sorted(names)[:MAX_LISTED]}
+               for reason, names in source.skipped.items()}
+    facts = {'source': source.name, 'path': source.path, 'crop': crop, 'size': size, 'resizer': RESIZER,
+             'fingerprint': _fingerprint(source, crop, size), 'skipped': skipped}
+    name = source.name
+    while len(os.fsencode(name)) > MAX_NAME:
+        name = name[:-1]
+    path = Path(os.path.expanduser(cache_dir)) / f'{name}-{crop}-{size}-{facts["fingerprint"]}.npy'
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return _load(path) or _build(path, source, facts)
+        return _load(path, source, facts) or _build(path, source, facts)
     except OSError as error:
         raise UserError(f'cannot write {path}: {reason_of(error)}; it takes {_file_size(source, size):,} bytes; choose '
                         'another folder with --cache_dir') from error
@@ -95,40 +106,55 @@ def _fingerprint(source, crop, size):
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
-def _load(path):
-    """Returns the Pack at a path; None if it does not exist or is corrupt."""
+def _load(path, source, expected):
+    """Returns the Pack at a path; None if it does not exist or is corrupt. Brings the list of skipped files up to date.
+    """
     facts_path = path.with_suffix('.json')
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     try:
         facts = json.loads(facts_path.read_bytes())
-        if _checksum(path) == facts['crc32']:
-            shape = tuple(facts['source_shape'])
-            images = np.lib.format.open_memmap(path, 'r')
-            return Pack(images, path, facts_path, shape, *crop_of(facts['crop'], shape), facts['broken'],
-                        facts['crc32'])
-    except (OSError, ValueError, KeyError, TypeError):  # a damaged or foreign file
+        height, width = facts['source_shape']
+        broken, crc32 = facts['broken'], facts['crc32']
+        images = np.lib.format.open_memmap(path, 'r')
+        shape = len(source.names) - len(broken), expected['size'], expected['size'], 3
+        if (all(type(number) is int for number in (height, width, crc32)) and min(height, width) > 0
+                and height * width <= MAX_PIXELS and broken.keys() <= set(source.names)
+                and all(isinstance(reason, str) for reason in broken.values())
+                and (images.dtype, images.shape) == (np.uint8, shape) and _checksum(path) == crc32):
+            pack = Pack(images, path, facts_path, (height, width), *crop_of(expected['crop'], (height, width)), broken,
+                        crc32)
+            if facts != {**facts, **expected}:
+                with contextlib.suppress(OSError):  # the pack may be in a folder that others share
+                    _write_facts(facts_path, {**facts, **expected})
+            return pack
+    except Exception:  # a damaged or foreign file can raise anything
         pass
     print(f'cache file {path} is corrupt; rebuilding it')
     return None
 
 
 def _build(path, source, facts):
+    _make_way(path, path.with_suffix('.json'), path.with_suffix('.lock'))
     with _locked(path):
-        if path.exists() and (pack := _load(path)):  # another process has built it meanwhile
+        if path.exists() and (pack := _load(path, source, facts)):  # another process has built it meanwhile
             return pack
         for part in path.parent.glob(f'{glob.escape(path.stem)}.*.part'):  # a killed process left it
-            part.unlink()
-        needed, free = _file_size(source, facts['size']), shutil.disk_usage(path.parent).free
+            _remove(part)
+        needed = _file_size(source, facts['size'])
+        if needed > shutil.disk_usage(path.parent).free:
+            _remove_outdated(path, facts)
+        free = shutil.disk_usage(path.parent).free
         if needed > free:
             raise UserError(f'cannot write {path}: it takes {needed:,} bytes and only {free:,} are free; choose '
-                            'another folder with --cache_dir')
+                            'another folder with --cache_dir, or remove cached packs: python -m data.pack --clear')
         with replacing(path) as part:
             with part.open('w+b') as file:
                 facts = facts | _write_images(file, source, facts['crop'], facts['size'], path.with_suffix('.json'))
             facts['crc32'] = _checksum(part)
             _write_facts(path.with_suffix('.json'), facts)
-    return _load(path)
+        _remove_outdated(path, facts)
+    return _load(path, source, facts)
 
 
 @contextlib.contextmanager
@@ -146,76 +172,76 @@ def _locked(path):
         lock.release()
 
 
+def _remove_outdated(path, facts):
+    """Removes packs of the same source, crop and size whose files changed since."""
+    for other in path.parent.glob(f'*-{facts["crop"]}-{facts["size"]}-*.json'):
+        if other != path.with_suffix('.json') and FILE_NAME.fullmatch(other.name):
+            theirs = _read_facts(other)
+            if all(theirs.get(key) == facts[key] for key in ('path', 'crop', 'size')):
+                _remove_pack(other.with_suffix('.npy'))
+
+
+def _read_facts(path):
+    """Returns what a pack's .json says, a dict; {} if it is damaged."""
+    try:
+        facts = json.loads(path.read_bytes())
+    except Exception:  # a damaged file can raise anything
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _remove_pack(path):
+    """Removes a pack and the files beside it; returns whether that was possible."""
+    lock = filelock.FileLock(path.with_suffix('.lock'), timeout=0)
+    try:
+        with lock:
+            for file in (path, *path.parent.glob(f'{glob.escape(path.stem)}.*.part'), path.with_suffix('.json')):
+                _remove(file)
+        _remove(path.with_suffix('.lock'))
+    except (OSError, filelock.Timeout):  # another process is building it, or has it open on Windows
+        return False
+    return True
+
+
+def _remove(path):
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _make_way(*paths):
+    """Removes folders where files must be."""
+    for path in paths:
+        if path.is_dir():
+            _remove(path)
+
+
 def _write_images(file, source, crop, size, facts_path):
     """Writes the images of a source as an .npy file; returns the facts 'images', 'source_shape' and 'broken'."""
     count = len(source.names)
+    limit = min(max(MAX_BROKEN[0], int(MAX_BROKEN[1] * count)), count - 1)
     shape, broken = None, {}
-    pending = max(64, MAX_PENDING // (size * size * 3))
     _write_header(file, count, size)
-    with (_workers(source, crop, size) as prepare,
-          tqdm(desc=f'packing {source.name}', total=count, unit=' images') as bar):
-        for start in range(0, count, pending):
-            names = source.names[start:start + pending]
-            for name, result in zip(names, prepare(names), strict=True):
-                if isinstance(result, UserError):
-                    broken[name] = str(result)
-                else:
-                    shape = shape or result[0]
-                    file.write(result[1])
-                bar.update()
-            if len(broken) > MAX_BROKEN * count:
+    with (decoders(source, crop, size) as results,
+          Progress(f'packing {source.name}', count, 'images') as progress):
+        for name, result in zip(source.names, results, strict=True):
+            progress.update()
+            if not isinstance(result, UserError):
+                shape = shape or result[0]
+                file.write(result[1])
+                continue
+            broken[name] = str(result)
+            if len(broken) > limit:
                 _write_facts(facts_path, {'broken': broken})
                 first = ''.join(f'\n  {name}: {broken[name]}' for name in list(broken)[:3])
-                raise UserError(f'{len(broken):,} of the first {start + len(names):,} images of {source.name} are '
-                                f'broken or do not fit the crop, more than 1 % of all {count:,}; replace or remove '
-                                f'them ({facts_path} lists them), e.g.{first}')
+                raise UserError(f'{len(broken):,} of the first {source.names.index(name) + 1:,} images of '
+                                f'{source.name} are broken or do not fit the crop; at most {limit:,} of all {count:,} '
+                                f'may be: replace or remove them ({facts_path} lists them), e.g.{first}')
     file.seek(0)
     _write_header(file, count - len(broken), size)
     file.flush()
     return {'images': count - len(broken), 'source_shape': shape, 'broken': broken}
-
-
-@contextlib.contextmanager
-def _workers(source, crop, size):
-    """Starts a ``data.worker`` per core. Gives a function that takes names and yields the workers' results in order.
-
-    A worker ends when its standard input closes, and so when this process ends, even if it is killed.
-    """
-    def request(names):
-        files = [_read(source, name) for name in names]
-        worker = idle.get()
-        try:
-            pickle.dump([file for file in files if isinstance(file, bytes)], worker.stdin)
-            worker.stdin.flush()
-            results = iter(pickle.load(worker.stdout))
-        except (EOFError, OSError, pickle.UnpicklingError) as error:
-            raise UserError(f'the process that decodes {names[0]} and the next {len(names) - 1} images ended with '
-                            f'status {worker.wait()}; it may have run out of memory: close other programs and try '
-                            'again') from error
-        finally:
-            idle.put(worker)
-        return [next(results) if isinstance(file, bytes) else file for file in files]
-
-    def prepare(names):
-        requests = [names[start:start + IMAGES_PER_REQUEST] for start in range(0, len(names), IMAGES_PER_REQUEST)]
-        return itertools.chain.from_iterable(threads.imap(request, requests))
-
-    count = min(os.cpu_count(), -(-len(source.names) // IMAGES_PER_REQUEST))
-    idle = queue.SimpleQueue()
-    with contextlib.ExitStack() as stack:
-        for _ in range(count):
-            idle.put(stack.enter_context(subprocess.Popen(
-                [sys.executable, '-m', 'data.worker', crop, str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                cwd=Path(__file__).parent.parent, start_new_session=True)))  # so that Ctrl-C reaches this process only
-        threads = stack.enter_context(ThreadPool(2 * count))  # one waits for a worker while another reads files
-        yield prepare
-
-
-def _read(source, name):
-    try:
-        return source.read(name)
-    except UserError as error:
-        return error
 
 
 def _write_header(file, count, size):
@@ -239,3 +265,49 @@ def _checksum(path):
 
 def _file_size(source, size):
     return len(source.names) * size * size * 3 + 128
+
+
+def cached_packs(cache_dir):
+    """Returns the paths of the packs in a folder, sorted, with those of which only parts are left.
+
+    Raises:
+      UserError: the folder cannot be read.
+    """
+    try:
+        names = os.listdir(cache_dir)
+    except FileNotFoundError:
+        names = []
+    except OSError as error:
+        raise UserError(f'cannot read {cache_dir}: {reason_of(error)}') from error
+    stems = {found[1] for found in map(FILE_NAME.fullmatch, names) if found}
+    return [Path(cache_dir, f'{stem}.npy') for stem in sorted(stems)]
+
+
+def main(arguments=None):
+    """Lists or clears the cached packs."""
+    parser = argparse.ArgumentParser('python -m data.pack', description='Lists or removes the cached packs of decoded '
+                                     'images. A pack that was removed is rebuilt when it is needed.')
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument('--list', action='store_true', help='list the packs, their sizes and where their images were')
+    action.add_argument('--clear', action='store_true', help='remove all packs that no process is building')
+    parser.add_argument('--cache_dir', default=CACHE_DIR, help='folder of the packs (default: %(default)s)')
+    options = parser.parse_args(arguments)
+    protect_standard_streams()
+    try:
+        cache_dir = local_path(options.cache_dir, 'cache_dir')
+        total = 0
+        for path in cached_packs(cache_dir):
+            size = path.stat().st_size if path.is_file() else 0
+            if options.clear and not _remove_pack(path):
+                print(f'in use       {path}')
+                continue
+            total += size
+            place = _read_facts(path.with_suffix('.json')).get('path', 'an unknown place')
+            print(f'{size / 1e6:10,.1f} MB  {path.stem}, images of {place}')
+        print(f'{total / 1e6:10,.1f} MB  {"removed from" if options.clear else "in"} {cache_dir}')
+    except UserError as error:
+        sys.exit(f'data.pack: {error}')
+
+
+if __name__ == '__main__':
+    main()

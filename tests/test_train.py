@@ -217,3 +217,17 @@ def test_mistakes_get_sentences(tmp_path, flags, message):
     assert 'Traceback' not in done.stderr
     assert not (tmp_path / 'run').exists()
 
+
+
+def test_a_run_directory_that_is_the_folder_of_the_images_is_refused(fit, faces):
+    with pytest.raises(UserError, match='is the folder of the images'):
+        loop.train(config(faces), faces, faces.parent / 'cache')
+
+
+def test_runs_among_the_images_are_not_trained_on(tmp_path):
+    images = write_images(tmp_path, 14)
+    for steps in 1, 2:
+        done = run_command(dataset_dir=images, model_dir=images / 'run', cache_dir=tmp_path / 'cache', max_steps=steps)
+        assert done.returncode == 0, done.stderr
+        assert f'images      14 of {tmp_path.name}' in done.stdout
+    assert 'skipped ' in done.stdout

@@ -56,7 +56,11 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
         source = open_source(config.dataset_dir)
         checkpoints = None
         if cluster.is_chief:
-            checkpoints = stack.enter_context(_open_run(config, model_dir or default_model_dir(source.name)))
+            path = model_dir or default_model_dir(source.name)
+            if os.path.realpath(os.path.expanduser(path)) == source.path:
+                raise UserError(f'the run directory {path} is the folder of the images, which what the run writes '
+                                'would join; choose another --model_dir')
+            checkpoints = stack.enter_context(_open_run(config, path))
         session_config = cluster.session_config(make_session_config(config.precision, config.xla))
         pack = make_pack(source, config.crop, config.image_size, local_path(str(cache_dir), 'cache_dir'))
         record = _record(config, source, pack, cluster)
@@ -171,6 +175,8 @@ def _print_header(source, pack, graph, schedule, checkpoints):
     print(f'images      {len(pack.images):,} of {source.name}, packed in {pack.path}')
     if pack.broken:
         print(f'broken      {len(pack.broken):,} more, skipped; {pack.facts_path} lists them with the reason')
+    if skipped := source.describe_skipped():
+        print(f'skipped     {skipped}; {pack.facts_path} lists them')
     if missing := missing_images(source.names, pack.source_shape):
         print(f'warning     {missing}')
     print(f'crop        {pack.describe_crop()}')

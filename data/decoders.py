@@ -1,0 +1,135 @@
+"""Decodes the images of a source in a process per core, in bounded memory; the processes end when they must."""
+
+import collections
+import contextlib
+import pickle
+import queue
+import subprocess
+import sys
+import threading
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
+from data.cores import available_cores
+from data.folders import MAX_BYTES
+from dcgan.errors import UserError
+
+IMAGES_PER_REQUEST = 32  # how many a decoder gets at a time, at most
+BYTES_PER_REQUEST = 1 << 22  # of encoded images, and of decoded ones, unless one alone has more
+ENCODED_MEMORY = 1 << 26  # bytes of encoded images in memory, unless one alone has more
+DECODING_MEMORY = 1 << 29  # bytes for decoding large images at the same time, unless one alone takes more
+
+
+class Budget:
+    """Bytes of memory that threads may use at the same time."""
+
+    def __init__(self, total):
+        self._free = self._total = total
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def using(self, amount):
+        """A context that waits until so many bytes are free; more than all of them means: until nobody uses any."""
+        amount = min(amount, self._total)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= amount)
+            self._free -= amount
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += amount
+                self._changed.notify_all()
+
+
+@contextlib.contextmanager
+def decoders(source, crop, size):
+    """Starts a ``data.worker`` per core; kills them when the context ends, busy or stopped as they may be.
+
+    A worker also ends when its standard input closes, and so when this process is killed.
+
+    Gives:
+      An iterator over the workers' answers, in the order of ``source.names``. It raises a UserError if a worker dies.
+    """
+    requests = list(_requests(source, size))
+    count = min(available_cores(), len(requests))
+    encoded_memory, decoding_memory = Budget(ENCODED_MEMORY), Budget(DECODING_MEMORY)
+    workers, idle = [], queue.SimpleQueue()
+    threads = ThreadPool(2 * count)  # one waits for a worker while another reads files
+
+    def decode(names, amount):
+        with encoded_memory.using(amount):
+            files = [_read(source, name) for name in names]
+            worker = idle.get()
+            try:
+                pickle.dump([file for file in files if isinstance(file, bytes)], worker.stdin)
+                worker.stdin.flush()
+                files = [file if isinstance(file, UserError) else None for file in files]  # the worker has them now
+                return [file or receive(worker) for file in files]
+            except (EOFError, OSError, pickle.UnpicklingError) as error:
+                raise UserError(f'the process that decodes {names[0]} and the next {len(names) - 1} images ended with '
+                                f'status {worker.wait()}; it may have run out of memory: close other programs and try '
+                                'again') from error
+            finally:
+                idle.put(worker)
+
+    def receive(worker):
+        answer = pickle.load(worker.stdout)
+        if not isinstance(answer, int):
+            return answer
+        with decoding_memory.using(answer):
+            worker.stdin.write(b'\n')
+            worker.stdin.flush()
+            return pickle.load(worker.stdout)
+
+    def answers():
+        pending = collections.deque()
+        for request in requests:
+            pending.append(threads.apply_async(decode, request))
+            if len(pending) == 4 * count:
+                yield from wait(pending.popleft())
+        while pending:
+            yield from wait(pending.popleft())
+
+    def wait(pending):
+        while not pending.ready():  # a signal just before an endless wait would be seen after it
+            pending.wait(0.5)
+        return pending.get()
+
+    try:
+        for _ in range(count):
+            workers.append(subprocess.Popen(
+                [sys.executable, '-m', 'data.worker', crop, str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                cwd=Path(__file__).parent.parent, start_new_session=True))  # so that Ctrl-C reaches this process only
+            idle.put(workers[-1])
+        yield answers()
+    finally:
+        for worker in workers:
+            worker.kill()
+        threads.terminate()
+        for worker in workers:
+            worker.wait()
+            for pipe in worker.stdin, worker.stdout:
+                with contextlib.suppress(OSError):  # of what was not written yet
+                    pipe.close()
+
+
+def _requests(source, size):
+    """Yields what a worker gets at a time: names, and the most bytes that their files have."""
+    most = max(1, min(IMAGES_PER_REQUEST, BYTES_PER_REQUEST // (size * size * 3)))
+    names, amount = [], 0
+    for name, stamp in zip(source.names, source.stamps, strict=True):
+        length = min(stamp[0], MAX_BYTES)
+        if names and (len(names) == most or amount + length > BYTES_PER_REQUEST):
+            yield names, amount
+            names, amount = [], 0
+        names.append(name)
+        amount += length
+    yield names, amount
+
+
+def _read(source, name):
+    try:
+        return source.read(name)
+    except UserError as error:
+        return error

@@ -1,0 +1,78 @@
+"""Which files are images: what a file is decides, not its suffix."""
+
+import contextlib
+
+from PIL import Image, features
+
+# Files with these suffixes are taken for images without a look at them, so that large data sets open quickly.
+SUFFIXES = ('.jpg', '.jpeg', '.jfif', '.png', '.webp', '.bmp', '.gif', '.tif', '.tiff')
+# Raw files of cameras begin like a TIFF image, but what Pillow finds in them is a thumbnail.
+RAW_SUFFIXES = ('.nef', '.nrw', '.cr2', '.dng', '.arw', '.srf', '.sr2', '.pef', '.3fr', '.iiq', '.erf', '.mef', '.kdc',
+                '.dcr')
+# What systems and programs keep beside a user's files: metadata, thumbnails, deleted files. In lower case.
+SYSTEM_NAMES = frozenset(('__macosx', '@eadir', '@tmp', '@recycle', '#recycle', '#snapshot', '$recycle.bin', 'recycler',
+                          'recycled', 'system volume information', 'lost+found', 'found.000', 'thumbs.db',
+                          'desktop.ini'))
+HEAD_BYTES = 32  # tell the format
+
+NOT_IMAGE = 'not an image'
+HIDDEN = 'hidden or of the system'
+RAW = 'raw file of a camera'
+
+with contextlib.suppress(Exception):  # a plug-in that is not installed, or does not fit this Pillow
+    from pillow_heif import register_heif_opener
+    register_heif_opener()
+
+# The decoders to try. Some of Pillow's others run programs (EPS) or are not for photographs.
+FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF',
+           *(['AVIF'] if 'avif' in features.get_supported_modules() else []),
+           *(['HEIF'] if 'HEIF' in Image.OPEN else []))
+
+
+def format_of(head):
+    """Returns the name of the format that a file has by its first ``HEAD_BYTES`` bytes; None if it is no image."""
+    if head.startswith(b'\xff\xd8\xff'):
+        return 'JPEG'
+    if head.startswith(b'\x89PNG\r\n\x1a\n'):
+        return 'PNG'
+    if head.startswith(b'RIFF') and head[8:12] == b'WEBP':
+        return 'WEBP'
+    if head.startswith((b'GIF87a', b'GIF89a')):
+        return 'GIF'
+    if head.startswith((b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')):
+        return 'TIFF'
+    # A text may begin with BM: compare the length of the header that follows, too.
+    if head.startswith(b'BM') and int.from_bytes(head[14:18], 'little') in (12, 16, 40, 52, 56, 64, 108, 124):
+        return 'BMP'
+    if head[4:8] == b'ftyp':
+        brands = {head[start:start + 4] for start in (8, 16, 20, 24, 28)}
+        if brands & {b'avif', b'avis'}:
+            return 'AVIF'
+        if brands & {b'heic', b'heix', b'heim', b'heis', b'hevc', b'mif1'}:
+            return 'HEIF'
+    return None
+
+
+def is_hidden(name):
+    """Returns whether a file or folder of that name (not path) is hidden, or is the system's own."""
+    return (name.startswith('.') and name not in ('.', '..')) or name.lower() in SYSTEM_NAMES
+
+
+def reason_to_skip(name, read_head):
+    """Returns in words why a file is not among the images; None if it is.
+
+    Args:
+      name: the file's name.
+      read_head: function that returns its first ``HEAD_BYTES`` bytes; called only where the suffix does not tell.
+    """
+    suffixed = name.lower()
+    if suffixed.endswith(SUFFIXES):
+        return None
+    if suffixed.endswith(RAW_SUFFIXES):
+        return RAW
+    format = format_of(read_head())
+    if format is None:
+        return NOT_IMAGE
+    if format not in FORMATS:
+        return f'{format}, which needs {"pillow-heif" if format == "HEIF" else "a newer Pillow"}'
+    return None
