@@ -4,33 +4,79 @@ import asyncio
 import contextlib
 import functools
 import math
+import os
+import socket
 
 import numpy as np
-from nicegui import ui
+from nicegui import app, core, ui
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dcgan.errors import UserError
 from dcgan.sampling import draw
 from dcgan.sampling.latents import parse_sum
 from dcgan.sampling.seeds import MAX_SEED, format_seeds, parse_seeds
-from dcgan.web.pictures import Faces, Picture
+from dcgan.signals import handle_stop_signals
+from dcgan.web.guard import Guard
+from dcgan.web.messages import MAX_MESSAGE, guard_messages
+from dcgan.web.pictures import Faces, Picture, is_picture, respond
 
 MAX_SEEDS = 256  # in a grid or a sum
+MAX_PIXELS = 2 ** 22  # of a grid
+MAX_PICKED = 64
+MAX_TEXT = 2000  # characters of a field
 PREFETCH = 8  # checkpoints whose faces are drawn in advance
 PICKED_COLUMNS = 8
 NEAREST = 5  # training images
-INITIAL_SEEDS = '0-63'
+RECEIVE_BUFFER = 4096  # bytes
+INITIAL_FACES = 64
+MAX_HISTORY = 100  # messages kept for a browser whose connection breaks
 
 
-def serve(state, host, port, opens_browser):
-    """Serves the page until the process is stopped; each visitor gets a separate page.
+def serve(state, host, port, opens_browser, allowed_hosts=(), root_path=''):
+    """Serves the page until a signal ends the process; each visitor gets a separate page.
 
     Args:
       state: an ExplorerState.
       host, port: the address to listen on.
       opens_browser: whether to open a browser on this machine.
+      allowed_hosts, root_path: as Guard takes them.
+
+    Raises:
+      UserError: the server cannot start.
     """
-    ui.run(lambda: Page(state), host=host, port=port, show=opens_browser, title=f'DCGAN faces: {state.name}',
-           reload=False, show_welcome_message=False)
+    app.add_middleware(Guard, host=host, allowed_hosts=allowed_hosts, root_path=root_path,
+                       is_session=lambda session: session in core.sio.eio.sockets, is_picture=is_picture)
+    app.get('/picture/{token}')(respond)
+    guard_messages(core.sio)
+    _end_at_once_on_signals()
+    try:
+        # Compressing would keep the event loop from others. h11 bounds headers. A deflated message may be a bomb.
+        ui.run(lambda: Page(state), host=host, port=port, show=opens_browser, title=f'DCGAN faces: {state.name}',
+               reload=False, show_welcome_message=False, message_history_length=MAX_HISTORY,
+               gzip_middleware_factory=None, http=ShortReads, ws_max_size=MAX_MESSAGE, ws_per_message_deflate=False,
+               timeout_graceful_shutdown=1, uvicorn_logging_level='critical')
+    except SystemExit as stop:
+        raise UserError(f'cannot listen on {host}, port {port}; choose another --port or --host') from stop
+
+
+def _end_at_once_on_signals():
+    """Lets the signal handlers that exit end the process: the interpreter would wait for threads that draw."""
+    def end(number, frame):
+        try:
+            before[number](number, frame)
+        except SystemExit as stop:
+            os._exit(stop.code)
+
+    before = handle_stop_signals(end)
+
+
+class ShortReads(H11Protocol):
+    """HTTP that reads little at once: a flood of frames is then read in turns with what others send."""
+
+    def connection_made(self, transport):
+        """Starts a connection."""
+        transport.get_extra_info('socket').setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        super().connection_made(transport)
 
 
 class Page:
@@ -40,7 +86,8 @@ class Page:
         """Builds the page of an ExplorerState; the first faces are drawn once the browser is connected."""
         self._state = state
         self._picked = []  # seeds, in the order of the clicks
-        self._seeds, self._terms = parse_seeds(INITIAL_SEEDS), []  # of the faces and the sum on the page
+        self._max_faces = max(1, min(MAX_SEEDS, MAX_PIXELS // state.generators[0].size ** 2))
+        self._seeds, self._terms = np.arange(min(INITIAL_FACES, self._max_faces)), []  # of the faces and the sum
         ui.label(f'DCGAN faces: {state.name}').classes('text-h6')
         self._build_training_time()
         with ui.row().classes('w-full items-start'):
@@ -60,11 +107,12 @@ class Page:
             ui.label('Training time').classes('whitespace-nowrap')
             self._time = ui.slider(min=0, max=last, value=last, on_change=self._change_time)
             self._time.props('snap markers aria-label="Training time"').set_enabled(last > 0)
-            ui.label().classes('whitespace-nowrap').bind_text_from(self._time, 'value', self._state.moments.__getitem__)
+            ui.label().classes('whitespace-nowrap').bind_text_from(
+                self._time, 'value', lambda value: self._state.moments[_whole(value, last, last)])
 
     def _build_faces(self):
         with _card('Faces', 'Each seed is a face. Click a face to pick it; click again to remove it.'):
-            self._seeds_field = _field('Seeds, e.g. 7,100-163', INITIAL_SEEDS, self._draw_faces)
+            self._seeds_field = _field('Seeds, e.g. 7,100-163', format_seeds(self._seeds), self._draw_faces)
             with ui.row():
                 _button('Draw', self._draw_faces)
                 _button('Previous', lambda: self._turn(-1))
@@ -95,22 +143,32 @@ class Page:
             with ui.row().classes('items-center'):
                 self._face = ui.select([], label='Face', on_change=lambda: self._nearest.clear()).classes('w-32')
                 find = _button('Find', self._find_nearest)
-            if isinstance(self._state.real_images, str):
+            if self._state.real_images is None:
                 find.disable()
-                ui.label(self._state.real_images)
+                ui.label('The training images are not available. The log of the server says why.')
             self._nearest = Picture('auto')
 
     @property
+    def _moment(self):
+        """The index of the checkpoint to draw from."""
+        last = len(self._state.generators) - 1
+        return _whole(self._time.value, last, last)
+
+    @property
     def _generator(self):
-        return self._state.generators[self._time.value]
+        return self._state.generators[self._moment]
 
     def _filename(self, name):
         return f'{name}-{self._generator.checkpoint.label}.png'
 
     async def _pick(self, seed):
         """Picks a face, or removes it from the picked ones."""
-        follows_picks = self._sum_field.value == _sum_of(self._picked)  # the visitor has not typed another sum
         is_new = seed not in self._picked
+        most = min(MAX_PICKED, self._max_faces)
+        if is_new and len(self._picked) >= most:
+            ui.notify(f'{most} faces are picked, the most there can be. Click one to remove it.')
+            return
+        follows_picks = self._sum_field.value == _sum_of(self._picked)  # the visitor has not typed another sum
         if is_new:
             self._picked.append(seed)
         else:
@@ -136,8 +194,9 @@ class Page:
     async def _turn(self, pages):
         """Shows the next seeds (1) or the previous ones (-1), as many as now."""
         offset = min(max(pages * len(self._seeds), -int(self._seeds.min())), MAX_SEED - int(self._seeds.max()))
-        self._seeds_field.value = format_seeds(self._seeds + offset)
-        await self._draw_faces()
+        self._seeds = self._seeds + offset
+        self._seeds_field.value, self._seeds_field.error = format_seeds(self._seeds), None
+        await self._show_faces()
 
     async def _change_time(self):
         self._nearest.clear()
@@ -145,16 +204,17 @@ class Page:
 
     async def _draw_faces(self):
         with _showing_errors(self._seeds_field):
-            self._seeds = parse_seeds(self._seeds_field.value, MAX_SEEDS)
+            self._seeds = parse_seeds(_text_of(self._seeds_field), self._max_faces)
             await self._show_faces()
 
     async def _draw_sum(self):
         with _showing_errors(self._sum_field):
-            self._terms = parse_sum(self._sum_field.value, MAX_SEEDS) if self._sum_field.value.strip() else []
+            text = _text_of(self._sum_field)
+            self._terms = parse_sum(text, MAX_SEEDS) if text.strip() else []
             await self._show_sum()
 
     async def _show_faces(self):
-        time, generators = self._time.value, self._state.generators
+        time, generators = self._moment, self._state.generators
         by_distance = sorted(range(len(generators)), key=lambda other: abs(other - time))
         await self._faces.show_faces(self._filename('faces'), self._generator, self._seeds,
                                      math.ceil(math.sqrt(len(self._seeds))),
@@ -168,7 +228,7 @@ class Page:
                                      min(len(self._picked), PICKED_COLUMNS))
 
     async def _show_interpolation(self):
-        start, end, percent = self._start.value, self._end.value, int(self._percent.value)
+        start, end, percent = self._start.value, self._end.value, _whole(self._percent.value, 100, 50)
         if start is None or end is None:
             self._interpolation.clear()
             return
@@ -182,12 +242,31 @@ class Page:
         await self._result.show(self._filename('sum'), functools.partial(draw.result, self._generator, self._terms))
 
     async def _find_nearest(self):
+        if self._state.real_images is None:
+            return
         if self._face.value is None:
             ui.notify('Pick a face first.')
             return
         generator, real_images, seeds = self._generator, self._state.real_images, np.array([int(self._face.value)])
         await self._nearest.show(self._filename(f'nearest-{self._face.value}'), lambda: draw.neighbours(
             generator, seeds, real_images, NEAREST)[0])
+
+
+def _whole(value, most, otherwise):
+    """Returns what a visitor's slider sent as an int from 0 to ``most``; of anything else, ``otherwise``."""
+    return int(value) if type(value) in (int, float) and 0 <= value <= most else otherwise
+
+
+def _text_of(field):
+    """Returns what a visitor wrote, short enough to parse at once.
+
+    Raises:
+      UserError: it is too long.
+    """
+    text = field.value if isinstance(field.value, str) else ''
+    if len(text) > MAX_TEXT:
+        raise UserError(f'the text has {len(text):,} characters; the limit is {MAX_TEXT:,}')
+    return text
 
 
 def _sum_of(seeds):
@@ -203,7 +282,8 @@ def _card(title, hint):
 
 
 def _field(label, value, on_enter):
-    return ui.input(label, value=value).classes('w-full').props('hide-bottom-space').on('keydown.enter', on_enter)
+    return ui.input(label, value=value).classes('w-full').props(f'hide-bottom-space maxlength={MAX_TEXT}').on(
+        'keydown.enter', on_enter)
 
 
 def _button(text, on_click):

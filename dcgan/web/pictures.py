@@ -1,12 +1,19 @@
 """Pictures on the page: drawn in the background, shown, and downloaded."""
 
 import asyncio
-import base64
+import collections
 import contextlib
 import functools
+import math
+import secrets
+import sys
+import threading
+import traceback
+import weakref
 
 import numpy as np
 from nicegui import run, ui
+from starlette.responses import PlainTextResponse, StreamingResponse
 
 from dcgan.errors import UserError
 from dcgan.sampling.draw import face_grid
@@ -15,16 +22,54 @@ from dcgan.sampling.pictures import png
 MARK_COLOR = '#ffb300'
 SPINNER_DELAY = 0.5  # seconds of drawing before a spinner appears
 MAX_CACHED_FACES = 64  # of a grid; larger grids are neither cached nor drawn in advance
+MAX_CACHE = 64 * 1024 ** 2  # bytes; a grid of 64 faces of 64x64 has 0.6 MB
+CACHE_ENTRY = 4096  # bytes that an entry takes beside its picture
+MAX_DRAWINGS = 2  # at once for one address, so that it does not keep others waiting
+CHUNK = 64 * 1024  # bytes
+
+_pictures = weakref.WeakValueDictionary()  # {token: Picture}, those on a page
+_turns = weakref.WeakValueDictionary()  # {address of visitors: Semaphore}
+
+
+async def respond(token: str):
+    """Answers a request for the picture of a token, as it is now."""
+    picture = _pictures.get(token)
+    if picture is None or picture.content is None:
+        return PlainTextResponse('There is no such picture.\n', 404)
+
+    async def chunks(content):  # a visitor who reads slowly takes no copy
+        for start in range(0, len(content), CHUNK):
+            yield content[start:start + CHUNK]
+
+    headers = {'Content-Length': str(len(picture.content)), 'Cache-Control': 'no-store',
+               'Cross-Origin-Resource-Policy': 'same-origin', 'X-Content-Type-Options': 'nosniff'}
+    return StreamingResponse(chunks(picture.content), headers=headers, media_type='image/png')
+
+
+def is_picture(path):
+    """Whether a picture is shown at a path, /picture/TOKEN."""
+    return path.rpartition('/')[2] in _pictures
 
 
 class Picture:
-    """A picture on the page, with a button to download it."""
+    """A picture on the page, with a button to download it.
+
+    The browser fetches it from the address /picture/TOKEN: messages would be kept for visitors who do not read them.
+
+    Attributes:
+      content: the bytes of the PNG that is shown, or None.
+    """
 
     def __init__(self, width):
         """Makes an empty place; ``width`` is a CSS length."""
+        self.content = None
         self._wanted = None  # the latest request of show(); None after clear()
         self._is_drawing = False
-        self._name = self._content = None
+        self._name, self._url, self._version = None, f'/picture/{secrets.token_hex(16)}', 0
+        _pictures[self._url.rpartition('/')[2]] = self
+        visitor = ui.context.client
+        visitor.on_delete(self.clear)
+        self._turn = _turn_of(visitor.ip)
         with ui.column().classes('gap-1 max-w-full').style(f'width: {width}') as self._place:
             self._image = ui.interactive_image(sanitize=False).classes('w-full')
             ui.button('Download', icon='download', on_click=self._download).props('flat dense no-caps size=sm')
@@ -37,7 +82,8 @@ class Picture:
 
         Args:
           name: of the downloaded file.
-          draw: called in a thread; returns the bytes of a PNG. A UserError is shown to the visitor.
+          draw: called in a thread; returns the bytes of a PNG. If it fails, the visitor is told that it did, and
+            standard error says why.
           then: called once the picture is shown.
         """
         self._wanted = name, draw, then
@@ -51,31 +97,38 @@ class Picture:
 
     def clear(self):
         """Removes the picture."""
-        self._wanted = None
+        self._wanted = self.content = None
         self._place.visible = False
 
     async def _draw(self):
         drawn = None
         while self._wanted not in (None, drawn):
             drawn = name, draw, then = self._wanted
-            drawing = asyncio.ensure_future(run.io_bound(draw))
+            drawing = asyncio.ensure_future(self._in_turn(draw))
             await asyncio.wait([drawing], timeout=SPINNER_DELAY)
             self._spinner.visible = not drawing.done()
             try:
                 content = await drawing
-            except UserError as error:
-                ui.notify(str(error), type='negative', multi_line=True, timeout=0, close_button='Close')
+            except Exception as error:  # whatever it is, the page must go on
+                _report(error)
+                ui.notify('The server could not draw this picture. Its log says why.', type='negative', timeout=0,
+                          close_button='Close')
                 continue
             if content is None or self._wanted is None:  # the server stops; or clear() was called
-                break
-            self._name, self._content = name, content
-            self._image.set_source(f'data:image/png;base64,{base64.b64encode(content).decode()}')
+                continue
+            self._name, self.content, self._version = name, content, self._version + 1
+            self._image.set_source(f'{self._url}?v={self._version}')
             self._place.visible = True
             if then:
                 then()
 
+    async def _in_turn(self, draw):
+        """Calls ``draw`` in a thread when the visitor's turn comes; returns None if nobody waits for it."""
+        async with self._turn:
+            return await run.io_bound(draw) if self._wanted else None
+
     def _download(self):
-        ui.download.content(self._content, self._name, 'image/png')
+        ui.download.from_url(f'{self._url}?v={self._version}', self._name, 'image/png')
 
 
 class Faces(Picture):
@@ -87,7 +140,7 @@ class Faces(Picture):
         self._on_pick = on_pick
         self._picked, self._prefetch, self._is_prefetching = [], [], False
         self._set_layout((), 1, 1, [])
-        self._image.style('cursor: pointer').on_mouse(self._on_click)
+        self._image.style('cursor: pointer').on('mouse', self._on_click)
 
     async def show_faces(self, name, generator, seeds, columns, prefetch=()):
         """Shows the faces of seeds.
@@ -112,9 +165,16 @@ class Faces(Picture):
         try:
             while self._prefetch:
                 with contextlib.suppress(UserError):  # show() reports it
-                    await run.io_bound(self._prefetch.pop(0))
+                    async with self._turn:
+                        if self._prefetch:  # the visitor may have left meanwhile
+                            await run.io_bound(self._prefetch.pop(0))
         finally:
             self._is_prefetching = False
+
+    def clear(self):
+        """Removes the picture; draws nothing more in advance."""
+        super().clear()
+        self._prefetch = []
 
     def mark(self, picked):
         """Frames the faces of the picked seeds, a list, and labels them; also in grids shown later."""
@@ -135,14 +195,58 @@ class Faces(Picture):
         self.mark(self._picked)
 
     def _on_click(self, event):
-        place = int(event.image_y // self._side) * self._columns + int(event.image_x // self._side)
-        if 0 <= place < len(self._seeds):
-            return self._on_pick(self._seeds[place])
+        place = event.args if isinstance(event.args, dict) else {}
+        x, y = place.get('image_x'), place.get('image_y')
+        if not all(type(value) in (int, float) and math.isfinite(value) for value in (x, y)):
+            return None
+        across, down = int(x // self._side), int(y // self._side)
+        index = down * self._columns + across
+        if 0 <= across < self._columns and 0 <= index < len(self._seeds):
+            return self._on_pick(self._seeds[index])
         return None
+
+
+def _turn_of(address):
+    """Returns the Semaphore that drawings for the visitors at an address share."""
+    turn = _turns.get(address)
+    if turn is None:
+        turn = _turns[address] = asyncio.Semaphore(MAX_DRAWINGS)
+    return turn
+
+
+def _report(error):
+    """Says on standard error why something could not be drawn: visitors are not told, as it may hold paths."""
+    if isinstance(error, UserError):
+        print(f'cannot draw a picture: {error}', file=sys.stderr, flush=True)
+    else:
+        traceback.print_exception(error)
 
 
 def _grid(generator, seeds, columns):
     return png(face_grid(generator, np.array(seeds), -(-len(seeds) // columns), columns))
 
 
-_cached_grid = functools.lru_cache(maxsize=64)(_grid)  # 64 faces of 64x64 are 0.6 MB
+class _Cache:
+    """The pictures that a function drew last, up to a number of bytes; for use by several threads."""
+
+    def __init__(self, draw, max_bytes):
+        self._draw, self._max_bytes = draw, max_bytes
+        self._pictures, self._bytes, self._lock = collections.OrderedDict(), 0, threading.Lock()
+
+    def __call__(self, *arguments):
+        with self._lock:
+            if arguments in self._pictures:
+                self._pictures.move_to_end(arguments)
+                return self._pictures[arguments]
+        content = self._draw(*arguments)
+        with self._lock:
+            if arguments not in self._pictures:
+                self._pictures[arguments] = content
+                self._bytes += len(content) + CACHE_ENTRY
+            while self._bytes > self._max_bytes:
+                _, oldest = self._pictures.popitem(last=False)
+                self._bytes -= len(oldest) + CACHE_ENTRY
+        return content
+
+
+_cached_grid = _Cache(_grid, MAX_CACHE)

@@ -1,6 +1,7 @@
 """What the page shows of a run."""
 
 import contextlib
+import sys
 from typing import NamedTuple
 
 from tqdm import tqdm
@@ -16,21 +17,21 @@ class ExplorerState(NamedTuple):
     """A run, ready to draw from each of its checkpoints.
 
     Attributes:
-      name: the path of the run directory, or the name of the pretrained generator.
+      name: of the run directory, or of the pretrained generator.
       generators: TrainedGenerators by step, at least one.
       moments: the step and epoch of each generator, in words.
-      real_images: the RealImages that the run was trained on, or a sentence that says why they are not available.
+      real_images: the RealImages that the run was trained on; None if they are not available.
     """
 
     name: str
     generators: list[TrainedGenerator]
     moments: list[str]
-    real_images: RealImages | str
+    real_images: RealImages | None
 
 
 @contextlib.contextmanager
 def open_explorer(model_dir, weights, dataset_dir, cache_dir):
-    """A context that gives the ExplorerState of a run. Checkpoints that cannot be read are reported and skipped.
+    """A context that gives the ExplorerState of a run. What cannot be read is reported and skipped.
 
     Args:
       model_dir: the run directory, a Path; None is the pretrained generator.
@@ -47,7 +48,7 @@ def open_explorer(model_dir, weights, dataset_dir, cache_dir):
         run, size = generators[0].checkpoint.run, generators[0].size
         epoch_steps = epoch_steps_of(run)
         moments = [moment(generator.checkpoint.step, epoch_steps) for generator in generators]
-        yield ExplorerState(run.stem if model_dir is None else str(model_dir), generators, moments,
+        yield ExplorerState(run.stem if model_dir is None else model_dir.resolve().name, generators, moments,
                             _training_images(run, size, dataset_dir, cache_dir))
 
 
@@ -57,4 +58,5 @@ def _training_images(run, size, dataset_dir, cache_dir):
     except UserError as error:
         if dataset_dir is not None:
             raise
-        return str(error)
+        print(f'{error}; the page shows no nearest training images', file=sys.stderr, flush=True)
+        return None

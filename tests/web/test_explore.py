@@ -1,13 +1,10 @@
 """The page, driven in a real browser: Chromium with its driver, if both are installed."""
 
-import base64
 import json
-import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import urllib.parse
 import urllib.request
 
@@ -26,69 +23,13 @@ from dcgan.sampling.exported import PRETRAINED
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.latents import parse_sum
 from dcgan.sampling.real_images import open_real_images
-from dcgan.training.loop import train
-from tests.small_runs import SCRIPT as TRAIN
-from tests.small_runs import config
-from tests.workers import await_server, free_addresses
+from dcgan.web.state import open_explorer
+from tests.web.server import command, flags_of, free_port
 
-SCRIPT = TRAIN.with_name('explore.py')
 SIZE = 16
 SEEDS, SUM = 'Seeds, e.g. 7,100-163', 'Sum, e.g. mean(7,9) - 3 + 20'  # labels of fields
 CHROMIUM, DRIVER = shutil.which('chromium'), shutil.which('chromedriver')
 needs_a_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason='Chromium or its driver is not installed')
-
-
-@pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    """A run of a small model on the embedded faces, with checkpoints of steps 0, 10, 20 and 30."""
-    folder = tmp_path_factory.mktemp('explore')
-    settings = config('', batch_size=32, g_depths=[32, 16, 16, 8], d_depths=[8, 16, 16, 32], max_steps=30,
-                      save_steps=10)
-    train(settings._replace(dataset_dir=None), folder / 'run', folder / 'cache')
-    return folder / 'run'
-
-
-def flags_of(run):
-    return [f'--model_dir={run}', f'--cache_dir={run.parent / "cache"}']
-
-
-def command(port, *flags):
-    return [sys.executable, SCRIPT, f'--port={port}', '--nobrowser', *flags]
-
-
-def free_port():
-    return int(free_addresses(1)[0].partition(':')[2])
-
-
-@pytest.fixture(scope='module')
-def serve():
-    """Starts the real command; returns the address of its page, and the process."""
-    processes = []
-
-    def serve(*flags):
-        port = free_port()
-        env = {name: value for name, value in os.environ.items() if name != 'PYTEST_CURRENT_TEST'}  # NiceGUI reads it
-        process = subprocess.Popen(command(port, *flags), env=env, stdout=subprocess.PIPE, text=True,
-                                   stderr=subprocess.STDOUT)
-        processes.append(process)
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if line.startswith('page '):
-                break
-        assert lines[-1].startswith(f'page        http://127.0.0.1:{port}/'), ''.join(lines)
-        await_server(f'127.0.0.1:{port}', process)  # it prints this just before it listens
-        return f'http://127.0.0.1:{port}/', process
-
-    yield serve
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture(scope='module')
-def address(run, serve):
-    return serve(*flags_of(run))[0]
 
 
 class Visitor:
@@ -129,7 +70,10 @@ class Visitor:
         """Returns the picture in a card, or None."""
         image = self.card(title).find_element(By.TAG_NAME, 'img')
         source = image.get_attribute('src')
-        return imageio.imread(base64.b64decode(source.partition(',')[2])) if source and image.is_displayed() else None
+        if not (source and image.is_displayed()):
+            return None
+        with urllib.request.urlopen(source, timeout=30) as answer:
+            return imageio.imread(answer.read())
 
     def until_shows(self, title, expected):
         """Waits until a card shows a picture, given as the bytes of its PNG."""
@@ -293,7 +237,11 @@ def test_the_page_says_why_there_are_no_training_images(run, serve, visit, tmp_p
     shutil.copytree(run, moved)
     settings = json.loads((moved / 'config.json').read_text())
     (moved / 'config.json').write_text(json.dumps({**settings, 'dataset_dir': str(tmp_path / 'gone')}))
-    visit(serve(*flags_of(moved))[0]).says('the training images are not where they were: ')
+    address, process = serve(*flags_of(moved))
+    visitor = visit(address)
+    visitor.says('The training images are not available. The log of the server says why.')
+    assert str(tmp_path) not in visitor.browser.page_source
+    process.terminate()
 
 
 @needs_a_browser
@@ -302,6 +250,20 @@ def test_the_pretrained_generator_is_the_default(run, serve, visit):
     visitor.says(f'DCGAN faces: {PRETRAINED.stem}')
     with TrainedGenerator(read(PRETRAINED, 'auto')) as pretrained:
         visitor.until_shows('Faces', grid(pretrained, range(64), 8, 8))
+
+
+@needs_a_browser
+def test_the_page_works_below_a_path(run, serve, visit, generator):
+    address, process = serve(*flags_of(run), '--root_path=/faces', path='/faces/')
+    visitor = visit(f'{address}faces/')
+    visitor.until_shows('Faces', grid(generator, range(64), 8, 8))
+    visitor.press('Faces', 'Download')
+    visitor.until((visitor.downloads / 'faces-step-0000030.png').exists)
+    messages = (json.loads(entry['message'])['message'] for entry in visitor.browser.get_log('performance'))
+    asked = {urllib.parse.urlparse(message['params']['request']['url']) for message in messages
+             if message['method'] == 'Network.requestWillBeSent'}
+    assert all(url.path.startswith('/faces/') for url in asked if url.scheme != 'data')
+    process.terminate()
 
 
 @needs_a_browser
@@ -328,6 +290,17 @@ def test_a_signal_stops_the_server(run, serve, number):
 def test_only_this_machine_can_connect_by_default(address):
     with socket.socket() as one:  # it would answer if the page listened on 0.0.0.0
         assert one.connect_ex(('127.0.0.2', urllib.parse.urlparse(address).port)) != 0
+
+
+def test_the_log_says_why_there_are_no_training_images(run, tmp_path, capsys):
+    moved = tmp_path / 'run'
+    shutil.copytree(run, moved)
+    settings = json.loads((moved / 'config.json').read_text())
+    (moved / 'config.json').write_text(json.dumps({**settings, 'dataset_dir': str(tmp_path / 'gone')}))
+    with open_explorer(moved, 'auto', None, run.parent / 'cache') as state:
+        assert state.real_images is None
+        assert state.name == 'run'
+    assert 'the training images are not where they were: ' in capsys.readouterr().err
 
 
 def mistake(run, port, *flags):

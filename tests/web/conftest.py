@@ -1,0 +1,39 @@
+"""A small run, and servers of the page."""
+
+import pytest
+
+from dcgan.training.loop import train
+from tests.small_runs import config
+from tests.web.server import command, flags_of, free_port, launch
+
+
+@pytest.fixture(scope='session')
+def run(tmp_path_factory):
+    """A run of a small model on the embedded faces, with checkpoints of steps 0, 10, 20 and 30."""
+    folder = tmp_path_factory.mktemp('explore')
+    settings = config('', batch_size=32, g_depths=[32, 16, 16, 8], d_depths=[8, 16, 16, 32], max_steps=30,
+                      save_steps=10)
+    train(settings._replace(dataset_dir=None), folder / 'run', folder / 'cache')
+    return folder / 'run'
+
+
+@pytest.fixture(scope='module')
+def serve():
+    """Starts the real command; returns the address of its page, and the process."""
+    processes = []
+
+    def serve(*flags, host='127.0.0.1', path='/'):
+        port = free_port()
+        start = f'page        http://{host}:{port}{path} '
+        processes.append(launch(command(port, f'--host={host}', *flags), port, start))
+        return f'http://127.0.0.1:{port}/', processes[-1]
+
+    yield serve
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope='module')
+def address(run, serve):
+    return serve(*flags_of(run))[0]
