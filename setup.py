@@ -25,8 +25,8 @@ setup(
         'report': ['matplotlib', 'jinja2'],  # what compare.py draws and writes its page with
         'video': ['av'],  # MP4, by imageio
         'onnx': ['tf2onnx', 'onnx<1.19'],  # later ones fail on the ml_dtypes that TensorFlow before 2.19 takes
-        'explore': ['nicegui>=3'],  # the page of explore.py
+        'explore': ['nicegui>=3.5'],  # the page of explore.py
         'test': ['pytest', 'pytest-xdist', 'ruff', 'av', 'matplotlib', 'jinja2', 'tf2onnx', 'onnx<1.19', 'onnxruntime',
-                 'ai-edge-litert', 'nicegui>=3', 'selenium'],
+                 'ai-edge-litert', 'nicegui>=3.5', 'selenium'],
     },
 )

@@ -5,6 +5,7 @@ import contextlib
 import functools
 import math
 import os
+import signal
 import socket
 
 import numpy as np
@@ -60,7 +61,10 @@ def serve(state, host, port, opens_browser, allowed_hosts=(), root_path=''):
 
 
 def _end_at_once_on_signals():
-    """Lets the signal handlers that exit end the process: the interpreter would wait for threads that draw."""
+    """Lets the signal handlers that exit end the process: the interpreter would wait for threads that draw.
+
+    Ignored signals stay ignored.
+    """
     def end(number, frame):
         try:
             before[number](number, frame)
@@ -68,6 +72,8 @@ def _end_at_once_on_signals():
             os._exit(stop.code)
 
     before = handle_stop_signals(end)
+    ignored = [number for number, handler in before.items() if handler is signal.SIG_IGN]
+    app.on_startup(lambda: [signal.signal(number, signal.SIG_IGN) for number in ignored])  # the server handles them
 
 
 class ShortReads(H11Protocol):

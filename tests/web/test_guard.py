@@ -62,12 +62,12 @@ def proxied(run, serve):
 
 @pytest.fixture
 def fake():
-    """Serves a generator whose drawing is a line of Python; returns the port and the process."""
+    """Serves a generator whose drawing is a line of Python, after a command; returns the port and the process."""
     processes = []
 
-    def fake(drawing):
+    def fake(drawing, *before):
         port = free_port()
-        processes.append(launch([sys.executable, '-c', FAKE % drawing, f'--port={port}'], port, 'page '))
+        processes.append(launch([*before, sys.executable, '-c', FAKE % drawing, f'--port={port}'], port, 'page '))
         return port, processes[-1]
 
     yield fake
@@ -240,6 +240,16 @@ def test_a_signal_stops_the_server_while_something_is_drawn(fake, visit, number)
         process.send_signal(number)
         process.communicate(timeout=10)
     assert process.returncode == (0 if number == signal.SIGINT else 128 + number)
+
+
+def test_a_signal_that_the_shell_ignores_does_not_stop_the_server(fake):
+    port, process = fake('pass', 'sh', '-c', 'trap "" INT HUP; exec "$@"', 'sh')
+    for number in signal.SIGINT, signal.SIGHUP:
+        process.send_signal(number)
+        assert ask(port)[0] == 200
+    process.terminate()
+    process.communicate(timeout=10)
+    assert process.returncode == 143
 
 
 @pytest.mark.parametrize(('field', 'text'), [
