@@ -103,8 +103,8 @@ def require_outside(source, model_dir):
     folder, run = (os.path.join(os.path.realpath(path), '') for path in (source.path, model_dir))
     inside = run.removeprefix(folder).replace(os.sep, '/')
     if run.startswith(folder) and any(name.startswith(inside) for name in source.names):
-        raise UserError(f'the run directory {model_dir} is a folder of training images; choose another with '
-                        '--model_dir')
+        raise UserError(f'the run directory {model_dir} is the folder of the images or lies in it, and '
+                        'is a folder of training images; choose another with --model_dir')
 
 
 def _path_of(path):

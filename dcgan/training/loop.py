@@ -9,7 +9,7 @@ import tensorflow.compat.v1 as tf
 
 from data.celeba import missing_images
 from data.pack import make_pack
-from data.source import open_source
+from data.source import open_source, require_outside
 from dcgan.device import cores, describe_device, faster_precision, gpu, make_session_config, processor
 from dcgan.distributed.collectives import make_cluster
 from dcgan.distributed.heartbeat import JOIN_TIMEOUT
@@ -57,9 +57,7 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
         checkpoints = None
         if cluster.is_chief:
             path = model_dir or default_model_dir(source.name)
-            if os.path.realpath(os.path.expanduser(path)) == source.path:
-                raise UserError(f'the run directory {path} is the folder of the images, which what the run writes '
-                                'would join; choose another --model_dir')
+            require_outside(source, local_path(str(path), 'model_dir'))
             checkpoints = stack.enter_context(_open_run(config, path))
         session_config = cluster.session_config(make_session_config(config.precision, config.xla))
         pack = make_pack(source, config.crop, config.image_size, local_path(str(cache_dir), 'cache_dir'))
