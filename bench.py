@@ -7,13 +7,10 @@ The model is the article's at full size, with batches of 128. Each figure is the
 compares measurements of the same round. Close other programs first.
 """
 
-import os
-from pathlib import Path
-
 from absl import flags
 
 from dcgan import cli
-from dcgan.files import require_writable, write_output
+from dcgan.files import local_path, require_writable, write_output
 
 FLAGS = flags.FLAGS
 
@@ -26,7 +23,7 @@ def main():
     """Measures, prints a table, and writes --json."""
     from dcgan.benchmark.suite import BATCH, describe_platform, format_table, measure, to_json
 
-    path = None if FLAGS.json is None else Path(os.path.expanduser(FLAGS.json))
+    path = None if FLAGS.json is None else local_path(FLAGS.json, 'json')
     if path is not None:
         require_writable(path, 'json')
     figures, images, missing = measure(FLAGS.dataset_dir, FLAGS.rounds)

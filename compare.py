@@ -14,14 +14,12 @@ in --article_figures. It needs Matplotlib and Jinja: pip install '.[report]'.
 """
 
 import importlib.util
-import os
-from pathlib import Path
 
 from absl import flags
 
 from dcgan import cli
 from dcgan.errors import UserError
-from dcgan.files import require_writable, write_output
+from dcgan.files import local_path, require_writable, write_output
 
 FLAGS = flags.FLAGS
 
@@ -60,7 +58,7 @@ def _write_report(run, figures, checks):
     from dcgan.comparison.report import page
     from dcgan.metrics.evaluator import MetricOptions, open_evaluator
 
-    out = run / 'comparison' if FLAGS.out is None else Path(os.path.expanduser(FLAGS.out))
+    out = run / 'comparison' if FLAGS.out is None else local_path(FLAGS.out, 'out')
     require_writable(out / 'report.html', 'out')
     contents = gather(run)._replace(figures=figures, checks=checks)
     if FLAGS.metrics != []:

@@ -12,13 +12,11 @@ sample.py draws from --seed on.
 """
 
 import contextlib
-import os
-from pathlib import Path
 
 from absl import flags
 
 from dcgan import cli
-from dcgan.files import require_writable, write_output
+from dcgan.files import local_path, require_writable, write_output
 
 FLAGS = flags.FLAGS
 
@@ -40,7 +38,7 @@ def main():
     from dcgan.sampling.generator import TrainedGenerator
 
     paths = find(None if FLAGS.model_dir is None else open_run(FLAGS.model_dir), FLAGS.checkpoint)
-    path = None if FLAGS.json is None else Path(os.path.expanduser(FLAGS.json))
+    path = None if FLAGS.json is None else local_path(FLAGS.json, 'json')
     if path is not None:
         require_writable(path, 'json')
     results, evaluator = [], None

@@ -17,7 +17,7 @@ from absl import flags
 
 from dcgan import cli
 from dcgan.errors import UserError
-from dcgan.files import cannot_write
+from dcgan.files import cannot_write, local_path
 from dcgan.sampling import EXPORT_SUFFIXES
 
 FLAGS = flags.FLAGS
@@ -48,7 +48,7 @@ def _output_path():
     """Returns --out, or generator.onnx or the like in it."""
     if not FLAGS.out:
         raise UserError('--out=PATH is required')
-    path = Path(os.path.abspath(os.path.expanduser(FLAGS.out)))
+    path = Path(os.path.abspath(local_path(FLAGS.out, 'out')))
     suffix, ending = EXPORT_SUFFIXES[FLAGS.format], path.suffix.lower()
     if ending and ending != suffix and ending in EXPORT_SUFFIXES.values():
         raise UserError(f'--out={FLAGS.out} ends in {ending}, which --format={FLAGS.format} does not write')

@@ -92,7 +92,7 @@ def make_pack(source, crop, size, cache_dir):
     name = source.name
     while len(os.fsencode(name)) > MAX_NAME:
         name = name[:-1]
-    path = Path(os.path.expanduser(cache_dir)) / f'{name}-{crop}-{size}-{facts["fingerprint"]}.npy'
+    path = local_path(cache_dir, 'cache_dir') / f'{name}-{crop}-{size}-{facts["fingerprint"]}.npy'
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return _load(path, source, facts) or _build(path, source, facts)

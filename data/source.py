@@ -108,7 +108,7 @@ def require_outside(source, model_dir):
 
 
 def _path_of(path):
-    return EMBEDDED if path is None else local_path(str(path), 'dataset_dir')
+    return EMBEDDED if path is None else local_path(path, 'dataset_dir')
 
 
 def _describe(skipped):

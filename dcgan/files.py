@@ -17,12 +17,13 @@ def local_path(text, flag):
     """Returns the Path that a flag names, with the home folder for '~'.
 
     Args:
-      text: what the flag says.
+      text: what the flag says, a str or Path.
       flag: its name.
 
     Raises:
       UserError: it is not a path of this machine.
     """
+    text = os.fspath(text)
     if re.match(r'[A-Za-z][A-Za-z0-9+.-]+://', text):
         raise UserError(f'--{flag}={text} is not a local path; copy it to this machine, or mount it')
     if '\0' in text:

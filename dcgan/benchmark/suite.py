@@ -10,7 +10,6 @@ import tempfile
 from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
-from tqdm import tqdm
 
 from data.pack import make_pack
 from data.source import open_source
@@ -20,6 +19,7 @@ from dcgan.benchmark.start import baseline, training
 from dcgan.benchmark.training import Training
 from dcgan.device import cores, gpu, processor
 from dcgan.errors import UserError
+from dcgan.progress import Progress
 
 MAX_IMAGES = 4000  # to pack
 SIZE, BATCH = 64, 128
@@ -83,7 +83,7 @@ def measure(dataset_dir, rounds):
 
 
 def _rounds(count, what):
-    return tqdm(range(count), what, unit=' rounds')
+    return Progress(what, count, 'rounds').of(range(count))
 
 
 def _trainings(images, stack):

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from dcgan.errors import UserError, reason_of
+from dcgan.files import local_path
 from dcgan.runs.checkpoints import ARTICLE_UPDATES
 
 ARTICLE_TITLES = {'start': 'at the start', 'epoch-2': 'after 2 epochs of CelebA', 'epoch-5': 'after 5 epochs of CelebA'}
@@ -68,7 +69,7 @@ def article_figures(folder):
         return {}
     expected = f'expected pictures named {", ".join(ARTICLE_UPDATES)}, ending in {", ".join(SUFFIXES)}'
     try:
-        paths = sorted(Path(folder).expanduser().iterdir())
+        paths = sorted(local_path(folder, 'article_figures').iterdir())
     except OSError as error:
         raise UserError(f'cannot read --article_figures={folder}: {reason_of(error)}; {expected}') from error
     found = {path.stem.lower(): path for path in paths if path.suffix.lower() in SUFFIXES}

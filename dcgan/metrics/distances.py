@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
+
+from dcgan.progress import Progress
 
 CHUNK_BYTES = 1 << 24  # float64 features in memory at once
 
@@ -77,7 +78,7 @@ def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0):
         raise ValueError(f'features of {real.shape[1]} and {fake.shape[1]} dimensions cannot be compared')
     random, size = np.random.RandomState(seed), min(subset_size, len(real), len(fake))
     total = 0.0
-    for _ in tqdm(range(subsets), desc='kid', unit=' subsets'):
+    for _ in Progress('kid', subsets, 'subsets').of(range(subsets)):
         total += _discrepancy(*(features[random.choice(len(features), size, replace=False)].astype(np.float64)
                                 for features in (real, fake)))
     return float(total / subsets)

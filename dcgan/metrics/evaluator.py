@@ -1,14 +1,13 @@
 """Compares the images of a generator with real images; each result carries its protocol."""
 
 import contextlib
-import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from data.crop import RESIZER
 from dcgan.errors import UserError, reason_of
+from dcgan.files import local_path
 from dcgan.metrics.disk_arrays import cached, stored
 from dcgan.metrics.distances import feature_statistics, frechet_distance, kernel_distance
 from dcgan.metrics.inception import GRAPH_NAME, GRAPH_SOURCE, Inception
@@ -67,7 +66,7 @@ class Evaluator:
           UserError: there are too few real images, or they are too small.
         """
         self._real_images, self._metrics, self._seed, self._inception = real_images, metrics, seed, inception
-        self._folder = Path(os.path.expanduser(cache_dir))
+        self._folder = local_path(cache_dir, 'cache_dir')
         most = max((metric.count for metric in metrics if metric.kind != 'msssim'), default=0)
         self._most_features = max((metric.count for metric in metrics if metric.kind in FEATURE_METRICS), default=0)
         self._split = RealSplit(real_images.pack.images, most, seed, self._folder)
@@ -219,7 +218,7 @@ def open_evaluator(run, size, options):
     graph = options.inception_graph
     metrics = None if options.metrics is None else _without_features(parse_metrics(options.metrics), graph)
     with contextlib.ExitStack() as stack:
-        inception = graph and stack.enter_context(Inception(os.path.expanduser(graph)))
+        inception = graph and stack.enter_context(Inception(local_path(graph, 'inception_graph')))
         if inception and not inception.is_known:
             print(f'warning     {graph} is not the {GRAPH_NAME} of published numbers, from {GRAPH_SOURCE}; do not '
                   'compare its fid and kid with them')

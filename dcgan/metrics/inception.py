@@ -4,9 +4,9 @@ import hashlib
 
 import tensorflow.compat.v1 as tf
 from google.protobuf.message import DecodeError
-from tqdm import tqdm
 
 from dcgan.errors import UserError
+from dcgan.progress import Progress
 
 GRAPH_NAME = 'classify_image_graph_def.pb'
 GRAPH_SOURCE = 'http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz'
@@ -60,7 +60,7 @@ class Inception:
         Args:
           images: uint8 [n, height, width, 3], which may be memory-mapped.
         """
-        with tqdm(desc='features', total=len(images), unit=' images') as bar:
+        with Progress('features', len(images), 'images') as bar:
             for start in range(0, len(images), self._batch_size):
                 part = images[start:start + self._batch_size]
                 yield self._session.run(self._features, {self._images: part})[:, 0, 0]

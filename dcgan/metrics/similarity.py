@@ -1,7 +1,8 @@
 """Multi-scale structural similarity, which ProGAN uses to measure how varied generated images are."""
 
 import numpy as np
-from tqdm import tqdm
+
+from dcgan.progress import Progress
 
 WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])  # of the scales, from Wang et al.; their sum is 1.0001
 FILTER_SIZE, FILTER_SIGMA = 11, 1.5  # pixels
@@ -32,7 +33,7 @@ def ms_ssim(first, second):
         raise ValueError(f'expected pairs of images, got {list(first.shape)} and {list(second.shape)}')
     chunk = max(1, CHUNK_BYTES // (8 * first[0].size))
     total = 0.0
-    with tqdm(desc='ms-ssim', total=len(first), unit=' pairs') as bar:
+    with Progress('ms-ssim', len(first), 'pairs') as bar:
         for start in range(0, len(first), chunk):
             similarities = _similarities(*(images[start:start + chunk].transpose(0, 3, 1, 2).astype(np.float64)
                                            for images in (first, second)))

@@ -5,7 +5,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from tqdm import tqdm
+
+from dcgan.progress import Progress
 
 MIN_SIZE = 16  # pixels, of the last level of the pyramid
 PATCH_SIZE, PATCHES_PER_IMAGE = 7, 128
@@ -47,7 +48,7 @@ def sliced_wasserstein(real, fake, seed=0, scratch=None):
     _check(real, fake)
     sizes = _sizes(real.shape[1])
     distances = {}
-    with tqdm(desc='swd', total=len(sizes) * DIRECTIONS, unit=' directions') as bar:
+    with Progress('swd', len(sizes) * DIRECTIONS, 'directions') as bar:
         for size in sizes:
             distances[size] = 1000 * _distance(real, fake, size, size == sizes[-1], seed, scratch, bar)
     return {**distances, 'mean': float(np.mean(list(distances.values())))}

@@ -38,7 +38,7 @@ class RunDirectory:
         Raises:
           UserError: TensorFlow would not find checkpoints in one of that name.
         """
-        self.path = local_path(str(path), 'model_dir')
+        self.path = local_path(path, 'model_dir')
         if not set(str(self.path)).isdisjoint(WILDCARDS):
             raise UserError(f'the run directory {self.path} has one of {WILDCARDS} in its name, which TensorFlow takes '
                            'for a pattern when it looks for checkpoints; choose another with --model_dir')

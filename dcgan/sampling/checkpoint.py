@@ -64,9 +64,7 @@ class GeneratorCheckpoint(NamedTuple):
     @property
     def label(self):
         """Name for pictures drawn from it, e.g. step-0000158."""
-        if step_of(self.path) is None:
-            return self.path.name.removesuffix('.npz')
-        return f'step-{self.step:07d}'
+        return label_of(self.path)
 
 
 def open_run(model_dir):
@@ -192,6 +190,12 @@ def step_of(path):
     """Returns the step in the name of a checkpoint; None if there is none."""
     step = re.search(r'-(\d{1,13})$', path.name)
     return step and int(step[1])
+
+
+def label_of(path):
+    """Returns a name for pictures drawn from a checkpoint, e.g. step-0000158; its own name if that has no step."""
+    step = step_of(path)
+    return path.name.removesuffix('.npz') if step is None else f'step-{step:07d}'
 
 
 def load(session, values):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import tensorflow.compat.v1 as tf
-from tqdm import tqdm
 
 from dcgan.cpu_kernels import cpu_kernels
 from dcgan.device import make_session_config
 from dcgan.errors import UserError
+from dcgan.progress import Progress
 from dcgan.sampling.checkpoint import load
 from dcgan.sampling.population import population_statistics
 from model import Generator
@@ -115,7 +115,7 @@ class TrainedGenerator:
 
     def _draw(self, drawn, points):
         fed = self._seeds if points.ndim == 1 else self._latents
-        with tqdm(desc='drawing', total=len(points), unit=' images', delay=1) as bar:  # explore.py draws often and fast
+        with Progress('drawing', len(points), 'images', delay=1) as bar:  # explore.py draws often and fast
             for part in np.array_split(points, -(-len(points) // self.batch_size)):
                 try:
                     yield self._session.run(drawn, {fed: part})

@@ -1,7 +1,8 @@
 """The training images nearest to a face, which show whether the generator memorized it."""
 
 import numpy as np
-from tqdm import tqdm
+
+from dcgan.progress import Progress
 
 CHUNK = 1 << 24  # bytes of training images in memory at once
 
@@ -21,7 +22,7 @@ def nearest(faces, images, count):
     faces = faces.reshape(len(faces), -1).astype(np.float64)  # sums of squares are exact
     found, squares = np.zeros([len(faces), 0], np.int64), np.zeros([len(faces), 0])
     chunk = max(1, CHUNK // (8 * faces.shape[1]))
-    with tqdm(desc='comparing', total=len(images), unit=' images', delay=1) as bar:
+    with Progress('comparing', len(images), 'images', delay=1) as bar:
         for start in range(0, len(images), chunk):
             part = images[start:start + chunk].reshape(-1, faces.shape[1]).astype(np.float64)
             distances = (np.square(faces).sum(axis=1)[:, np.newaxis] - 2 * faces @ part.T

@@ -11,12 +11,12 @@ import zlib
 
 import numpy as np
 import tensorflow.compat.v1 as tf
-from tqdm import tqdm
 
 from dcgan.cpu_kernels import cpu_kernels
 from dcgan.device import make_session_config
 from dcgan.errors import UserError, reason_of
 from dcgan.files import write_atomically
+from dcgan.progress import Progress
 from dcgan.sampling.architecture import LAYERS
 from dcgan.sampling.checkpoint import load
 from dcgan.sampling.exported import DAMAGED
@@ -84,7 +84,7 @@ def _estimate(checkpoint):
         layers = [op for op in graph.get_operations() if op.type.startswith('FusedBatchNorm')]
         try:
             moments = [session.run([layer.outputs[1:3] for layer in layers], {batch: number})
-                       for number in tqdm(range(BATCHES), desc='population statistics', unit=' batches')]
+                       for number in Progress('population statistics', BATCHES, 'batches').of(range(BATCHES))]
         except tf.errors.ResourceExhaustedError as error:
             raise UserError(f'not enough memory for the population statistics of {checkpoint.path}, which take '
                             f'{BATCH_SIZE} images at once; use --batch_norm=batch with a small --batch_size') from error

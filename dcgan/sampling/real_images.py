@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 from data.crop import CROPS
+from data.order import steps_per_epoch
 from data.pack import Pack, make_pack
 from data.source import open_source
 from dcgan.errors import UserError
-from dcgan.files import local_path
 from dcgan.runs.run_directory import RunDirectory
 from dcgan.sampling.exported import read_exported
 
@@ -50,7 +50,7 @@ def epoch_steps_of(run):
     if not all(type(count) is int and count > 0 for count in counts):
         return None
     images, batch_size, workers = counts
-    return images // (batch_size * workers) or None
+    return steps_per_epoch(images, batch_size * workers) or None
 
 
 def open_real_images(run, size, dataset_dir, cache_dir):
@@ -78,7 +78,7 @@ def open_real_images(run, size, dataset_dir, cache_dir):
             raise
         raise UserError(f'the training images are not where they were: {error}; say where they are with --dataset_dir'
                         ) from error
-    pack = make_pack(source, crop, size, local_path(str(cache_dir), 'cache_dir'))
+    pack = make_pack(source, crop, size, cache_dir)
     # A name need not be valid Unicode, and will be printed.
     names = [name.encode(errors='backslashreplace').decode() for name in source.names if name not in pack.broken]
     are_trained_on = pack.crc32 == config['images_crc32'] if 'images_crc32' in config else None

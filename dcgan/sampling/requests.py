@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from dcgan.errors import UserError
-from dcgan.files import write_output
+from dcgan.files import local_path, write_output
 from dcgan.sampling import VIDEO_SUFFIXES, draw
-from dcgan.sampling.checkpoint import find, open_run, read, read_all, step_of
+from dcgan.sampling.checkpoint import find, label_of, open_run, read, read_all
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.latents import parse_sum
 from dcgan.sampling.pictures import png, require_library
@@ -115,7 +115,7 @@ class _Request:
                             'file; choose a folder, or make a film with --film=checkpoints')
         found = find(self._model_dir, options.checkpoint)
         weights = '' if options.weights == 'auto' else f'-{options.weights}'
-        paths = {path: self._path(name, f'{name}-{_label(path)}{weights}') for path in found}
+        paths = {path: self._path(name, f'{name}-{label_of(path)}{weights}') for path in found}
         self._refuse_to_overwrite(paths.values())
         for checkpoint in read_all(found, options.weights) if is_all else [read(found[0], options.weights)]:
             path = paths[checkpoint.path]
@@ -124,7 +124,7 @@ class _Request:
             print(f'wrote       {path}')
 
     def _draw_files(self):
-        folder = _expand(self._options.out)
+        folder = local_path(self._options.out, 'out')
         seeds = np.array(list(dict.fromkeys(self._layout()[0].tolist())))  # a seed that is named twice is one file
         [path] = find(self._model_dir, self._options.checkpoint)
         self._refuse_to_overwrite_faces(folder, seeds)
@@ -193,9 +193,9 @@ class _Request:
         """Returns where a picture goes."""
         suffixes, out = SUFFIXES[kind], self._options.out
         if out and not _is_folder(out):
-            path = _expand(out)
+            path = local_path(out, 'out')
         else:
-            path = (_expand(out) if out else self._model_dir or Path()) / f'{name}{suffixes[0]}'
+            path = (local_path(out, 'out') if out else self._model_dir or Path()) / f'{name}{suffixes[0]}'
         if path.suffix.lower() not in suffixes:
             raise UserError(f'--out={out} ends in {path.suffix}; expected {", ".join(suffixes)}, or / for a folder')
         require_library(path.suffix.lower())
@@ -215,17 +215,8 @@ class _Request:
                             f'{missing}')
 
 
-def _label(path):
-    step = step_of(path)
-    return path.name.removesuffix('.npz') if step is None else f'step-{step:07d}'
-
-
-def _expand(path):
-    return Path(os.path.expanduser(path))
-
-
 def _is_folder(out):
-    return out.endswith('/') or Path(out).suffix == '' or os.path.isdir(_expand(out))
+    return out.endswith('/') or Path(out).suffix == '' or os.path.isdir(local_path(out, 'out'))
 
 
 def _face_path(folder, seed):

@@ -50,7 +50,6 @@ class StopHook(tf.train.SessionRunHook):
         self.number = number
 
 
-
 class SharedStopHook(StopHook):
     """A StopHook that stops all workers after the same step: a signal to one is all-reduced with the next step."""
 

@@ -57,10 +57,10 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
         checkpoints = None
         if cluster.is_chief:
             path = model_dir or default_model_dir(source.name)
-            require_outside(source, local_path(str(path), 'model_dir'))
+            require_outside(source, local_path(path, 'model_dir'))
             checkpoints = stack.enter_context(_open_run(config, path))
         session_config = cluster.session_config(make_session_config(config.precision, config.xla))
-        pack = make_pack(source, config.crop, config.image_size, local_path(str(cache_dir), 'cache_dir'))
+        pack = make_pack(source, config.crop, config.image_size, cache_dir)
         record = _record(config, source, pack, cluster)
         first_step = _synchronize(record, checkpoints, cluster)
         epoch_steps, last_step = config.steps(len(pack.images), cluster.world_size)

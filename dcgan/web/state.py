@@ -4,9 +4,8 @@ import contextlib
 import sys
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from dcgan.errors import UserError
+from dcgan.progress import Progress
 from dcgan.sampling.checkpoint import find, read_all
 from dcgan.sampling.draw import moment
 from dcgan.sampling.generator import TrainedGenerator
@@ -43,7 +42,7 @@ def open_explorer(model_dir, weights, dataset_dir, cache_dir):
     """
     with contextlib.ExitStack() as stack:
         paths = find(model_dir, 'latest' if model_dir is None else 'all')
-        checkpoints = read_all(tqdm(paths, desc='checkpoints', unit=' checkpoints'), weights)
+        checkpoints = read_all(Progress('checkpoints', len(paths), 'checkpoints').of(paths), weights)
         generators = [stack.enter_context(TrainedGenerator(checkpoint)) for checkpoint in checkpoints]
         run, size = generators[0].checkpoint.run, generators[0].size
         epoch_steps = epoch_steps_of(run)
