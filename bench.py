@@ -1,4 +1,4 @@
-"""Measures how fast this machine trains, draws, packs images and starts, beside how fast it multiplies matrices.
+"""Measures how fast this machine trains, draws and packs images, beside how fast it multiplies matrices.
 
     python bench.py                                    # with the embedded faces
     python bench.py --dataset_dir=img_align_celeba --json=speed.json

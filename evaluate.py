@@ -50,7 +50,8 @@ def main():
                                         FLAGS.seed)
                 evaluator = stack.enter_context(open_evaluator(checkpoint.run, checkpoint.size, options))
             with TrainedGenerator(checkpoint, FLAGS.batch_norm, FLAGS.batch_size) as generator:
-                measured = evaluator.measure(generator)
+                place = f'{paths.index(checkpoint.path) + 1} of {len(paths)}' if is_all else ''
+                measured = evaluator.measure(generator, place=place)
             print(format_table(measured), flush=True)
             results += measured
             if path is not None:  # after each checkpoint: a later one may fail

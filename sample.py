@@ -33,6 +33,8 @@ flags.DEFINE_integer('num_images', None, 'Number of faces; their seeds count up 
 flags.DEFINE_integer('seed', 0, 'First seed, unless --seeds names them.', lower_bound=0)
 flags.DEFINE_string('seeds', None, 'Seeds of the faces, e.g. 7,100-163.')
 flags.DEFINE_string('grid', None, 'Rows x columns, e.g. 8x8. Default: about square.')
+flags.DEFINE_integer('scale', 1, 'How many times to enlarge the images, each by itself, by Lanczos\'s filter.',
+                     lower_bound=1, upper_bound=32)
 flags.DEFINE_string('interpolate', None, 'Walk between the faces of these seeds, e.g. 7,100,31.')
 flags.DEFINE_integer('frames', 16, 'Images of each walk, from one seed to the next.', lower_bound=2)
 flags.DEFINE_string('arithmetic', None, 'Sum of latents, e.g. "mean(7,9,12) - mean(3,4) + mean(20,21)".')

@@ -1,13 +1,13 @@
 """Runs of a small model, by the real command or by its function; what they left, read back; two of them compared."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import tensorflow.compat.v1 as tf
 
 from dcgan.runs.config import Config
+from tests.commands import run_script
 
 SCRIPT = Path(__file__).parents[1] / 'train.py'
 SMALL = {'image_size': 16, 'batch_size': 4, 'z_dim': 5, 'g_depths': [8, 8, 4, 4], 'd_depths': [4, 4, 8, 8]}
@@ -22,7 +22,8 @@ def command(*flags, **more):
 
 
 def run_command(*flags, **more):
-    return subprocess.run(command(*flags, **more), capture_output=True, text=True, timeout=120, check=False)
+    _, script, *arguments = command(*flags, **more)
+    return run_script(script, *arguments)
 
 
 def config(dataset_dir, **changes):

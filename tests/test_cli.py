@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from dcgan.streams import _ProtectedStream
-from tests.small_runs import SCRIPT, command, saved_steps
+from tests.commands import run_script
+from tests.small_runs import SCRIPT, command, run_command, saved_steps
 
 COMMANDS = ['train.py', 'sample.py', 'evaluate.py', 'compare.py', 'export.py', 'explore.py', 'bench.py']
 IN_PROCESS = '''
@@ -115,8 +116,7 @@ def test_a_run_whose_output_has_no_room_trains_and_saves(faces, tmp_path):
 
 
 def test_without_a_terminal_progress_is_a_line_for_each_logged_step(faces, tmp_path):
-    done = subprocess.run(command(dataset_dir=faces, model_dir=tmp_path / 'run', cache_dir=tmp_path, max_steps=7,
-                                  log_steps=2), capture_output=True, text=True, timeout=120, check=False)
+    done = run_command(dataset_dir=faces, model_dir=tmp_path / 'run', cache_dir=tmp_path, max_steps=7, log_steps=2)
     lines = [line for line in done.stderr.splitlines() if line.startswith('step ')]
     assert [int(re.match(r'step (\d+)/7 epoch \d/\d g_loss \S+ d_loss \S+ \S+ images/s \S+ left$', line)[1])
             for line in lines] == [2, 4, 6, 7]
@@ -160,8 +160,8 @@ def faces_copy(faces, folder):
     ('--model_dir=~nobody.here/run', '--model_dir=~nobody.here/run: the home folder does not exist or is unknown'),
 ])
 def test_a_path_of_another_place_is_refused(faces, tmp_path, flag, message):
-    done = subprocess.run([*command(dataset_dir=faces, model_dir=tmp_path / 'run', cache_dir=tmp_path / 'cache'), flag],
-                          capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    done = run_script('train.py', f'--dataset_dir={faces}', f'--model_dir={tmp_path / "run"}',
+                      f'--cache_dir={tmp_path / "cache"}', flag, cwd=tmp_path)
     assert done.returncode == 1
     assert message in done.stderr
     assert 'Traceback' not in done.stderr

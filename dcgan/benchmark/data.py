@@ -67,14 +67,3 @@ def streaming(images, batch, seconds=2.0):
             session.run(fetch)
             count += batch
         return count / (time.perf_counter() - start)
-
-
-def starting(images, batch, step):
-    """Returns the seconds to the first batch of a stream that starts at a step; other arguments as of ``streaming``."""
-    with tf.Graph().as_default(), tf.Session() as session:
-        batches = tf.data.make_initializable_iterator(stream(images, batch, seed=0, first_step=step))
-        fetch = batches.get_next().op
-        start = time.perf_counter()
-        session.run(batches.initializer)
-        session.run(fetch)
-        return time.perf_counter() - start

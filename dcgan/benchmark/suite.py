@@ -1,11 +1,10 @@
-"""The measurements of bench.py: training beside a matrix product, drawing, packing, input pipeline, start."""
+"""The measurements of bench.py: training beside a matrix product, drawing, packing, input pipeline."""
 
 import contextlib
 import json
 import os
 import platform
 import statistics
-import sys
 import tempfile
 from typing import NamedTuple
 
@@ -13,9 +12,8 @@ import tensorflow.compat.v1 as tf
 
 from data.pack import make_pack
 from data.source import open_source
-from dcgan.benchmark.data import packing, starting, streaming, tf_data
+from dcgan.benchmark.data import packing, streaming, tf_data
 from dcgan.benchmark.product import Product
-from dcgan.benchmark.start import baseline, training
 from dcgan.benchmark.training import Training
 from dcgan.device import cores, gpu, processor
 from dcgan.errors import UserError
@@ -56,7 +54,7 @@ def measure(dataset_dir, rounds):
       Figures; a description of the images; and for each thing that could not be measured, a sentence that says why.
 
     Raises:
-      UserError: the images cannot be used, or training failed.
+      UserError: the images cannot be used.
     """
     figures = Figures()
     source = open_source(dataset_dir)
@@ -66,11 +64,6 @@ def measure(dataset_dir, rounds):
     source = source._replace(names=source.names[:MAX_IMAGES], stamps=source.stamps[:MAX_IMAGES])
     with tempfile.TemporaryDirectory() as cache, contextlib.ExitStack() as stack:
         pack = make_pack(source, 'auto', SIZE, cache)
-        print(f'train.py packs the images of {source.name} first, if its cache lacks them', file=sys.stderr)
-        training(dataset_dir)
-        # First: the peak memory of a process includes that of its parent at the start.
-        for _ in _rounds(rounds, 'starting'):
-            _measure_start(figures, dataset_dir, pack.path)
         trainings, missing = _trainings(pack.images, stack)
         products = {precision: stack.enter_context(Product(precision))
                     for precision in dict.fromkeys(variant.precision for variant in trainings)}
@@ -104,14 +97,6 @@ def _trainings(images, stack):
             trainings[variant].train(1)
     next(iter(trainings.values())).draw(1)
     return trainings, missing
-
-
-def _measure_start(figures, dataset_dir, pack):
-    command, minimum = training(dataset_dir), baseline(pack)
-    figures.add('train.py, command to first step', 's', command.seconds)
-    figures.add('  baseline: TensorFlow, graph and step alone', 's', minimum.seconds)
-    figures.add('  difference', 's', command.seconds - minimum.seconds)
-    figures.add('train.py, peak memory', 'MB', command.memory / 1e6)
 
 
 def _measure_training(figures, products, trainings):
@@ -151,7 +136,6 @@ def _measure_data(figures, source, encoded, images):
         figures.add('  plain tf.data: decode_jpeg, crop, antialiased resize', 'images/s', plain)
         figures.add('  packing / plain tf.data', '', rate / plain)
     figures.add(f'stream, in batches of {BATCH}', 'images/s', streaming(images, BATCH))
-    figures.add('stream, start to first batch at step 100,000', 's', starting(images, BATCH, 100_000))
 
 
 def describe_platform():

@@ -55,30 +55,6 @@ def numbers(series):
     return _png(figure)
 
 
-def frechet_curve(points, ours):
-    """Draws published Frechet distances over the updates, and ours, if any.
-
-    Args:
-      points: published (updates, mean, min or None, max or None, label).
-      ours: (step, value, label) of the run.
-    """
-    figure, axes = _figure(1, 2.6)
-    for updates, mean, lowest, highest, label in points:
-        if lowest is not None:
-            axes[0].errorbar([updates], [mean], [[mean - lowest], [highest - mean]], fmt='o', color=ORANGE, capsize=3,
-                             markersize=4)
-        else:
-            axes[0].plot([updates], [mean], 's', color=ORANGE, markersize=4)
-        axes[0].annotate(label, (updates, mean), xytext=(6, 3), textcoords='offset points', color=INK, fontsize=7)
-    for step, value, label in ours:
-        axes[0].plot([step], [value], 'D', color=BLUE, markersize=5)
-        axes[0].annotate(label, (step, value), xytext=(6, 3), textcoords='offset points', color=BLUE, fontsize=7)
-    axes[0].set(xscale='log', xlabel='updates of the generator', ylabel='FID')
-    axes[0].set_ylim(bottom=0)
-    axes[0].margins(x=0.2)
-    return _png(figure)
-
-
 def _figure(panels, height):
     figure = Figure((WIDTH, height), layout='constrained', dpi=200)
     axes = figure.subplots(1, panels, squeeze=False)[0]

@@ -24,14 +24,14 @@ def measure(milestones, evaluator, path):
       UserError: the file cannot be written.
     """
     results, kept = {}, _read(path)
-    for milestone in milestones:
+    for number, milestone in enumerate(milestones, start=1):
         try:
             checkpoint = read(milestone.checkpoint)
         except UserError as error:  # a running training deletes old checkpoints
             print(f'warning     {error}; the report omits its numbers')
             continue
         with TrainedGenerator(checkpoint) as generator:
-            results[milestone.name] = evaluator.measure(generator, kept)
+            results[milestone.name] = evaluator.measure(generator, kept, f'{number} of {len(milestones)}')
         kept += [result for result in results[milestone.name] if result not in kept]
         write_output(path, to_json(kept), 'out')
     return results

@@ -37,14 +37,6 @@ PUBLISHED = [
               ['SWD 64: 8.93', '32: 10.53', '16: 50.32', 'mean: 23.26', 'MS-SSIM 0.2899']),
 ]
 
-# (updates, mean, min, max, label)
-TTUR_CURVE = [
-    (5_000, 59.4, 50.5, 70.0, '59.4, 8 runs'),
-    (15_000, 46.0, 38.1, 55.6, '46.0, 8 runs'),
-    (70_000, 21.4, None, None, '21.4, the best'),
-    (225_000, 12.5, None, None, '12.5, two learning rates'),
-]
-
 SOURCES = [
     '[1] Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter: GANs Trained by a Two Time-Scale Update Rule Converge to '
     'a Local Nash Equilibrium, 2017 (arXiv:1706.08500): Table 1, Figure 5; batch and updates also in bioinf-jku/TTUR, '

@@ -12,8 +12,9 @@ from markupsafe import Markup, escape
 from dcgan.comparison import charts
 from dcgan.comparison.differences import DIFFERENCES
 from dcgan.comparison.proof import verdict
-from dcgan.comparison.published import ARTICLE, PUBLISHED, SOURCES, TTUR_CURVE, Published
+from dcgan.comparison.published import ARTICLE, PUBLISHED, SOURCES, Published
 from dcgan.metrics.table import TRAINED_ON, notes, number, samples
+from dcgan.runs.checkpoints import ARTICLE_UPDATES
 
 
 class Contents(NamedTuple):
@@ -57,16 +58,14 @@ def page(contents):
     series = _series(contents)
     if series:
         pictures['numbers.png'] = charts.numbers(series)
-    ours = _our_frechet(contents)
-    pictures['frechet.png'] = charts.frechet_curve(TTUR_CURVE, ours)
     embedded = {name: _uri('image/png', png) for name, png in pictures.items()}
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
                               undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     html = environment.get_template('report.html').render(
         run=_run(contents), milestones=[_milestone(contents, milestone, embedded) for milestone in contents.milestones],
+        has_figures=bool(contents.figures), figure_names=', '.join(ARTICLE_UPDATES),
         losses=embedded.get('losses.png'), numbers_chart=embedded.get('numbers.png'), **_numbers(contents),
-        published=[*_ours(contents), *PUBLISHED], sources=SOURCES, frechet=embedded['frechet.png'],
-        frechet_caption=_frechet_caption(ours), proof=_proof(contents.checks),
+        published=[*_ours(contents), *PUBLISHED], sources=SOURCES, proof=_proof(contents.checks),
         differences=[list(map(_code, row)) for row in DIFFERENCES], settings=_settings(contents.config),
         machine=_machine(contents))
     return html.encode(), pictures
@@ -94,13 +93,14 @@ def _milestone(contents, milestone, embedded):
         'name': milestone.name, 'title': milestone.title, 'picture': embedded.get(f'{milestone.name}.png'),
         'when': f'{milestone.step:,} updates, {milestone.epochs:.4g} epochs of its data',
         'updates': None if milestone.updates is None else f'{milestone.updates:,} updates', 'missing': missing,
-        'article': figure and _uri(*figure)}
+        'no_figure': 'The article has no figure for this.' if milestone.updates is None else
+                     f'There is no {milestone.name} in --article_figures.', 'article': figure and _uri(*figure)}
 
 
 def _in_updates(milestone):
     """Returns the title of a milestone with its number of updates."""
     if milestone.updates in (None, milestone.step):
-        return milestone.title if milestone.updates is None else f'{milestone.title}, {milestone.step:,} updates'
+        return milestone.title if not milestone.updates else f'{milestone.title}, {milestone.step:,} updates'
     return f'{milestone.title} ({milestone.updates:,} updates), here {milestone.step:,}'
 
 
@@ -152,19 +152,6 @@ def _series(contents):
                 title = f'{result.metric} {result.part}'.strip()
                 series.setdefault(title, []).append((milestone.step, result.value, result.floor))
     return series
-
-
-def _our_frechet(contents):
-    """Returns (step, value, label) of each comparable FID; not of step 0, which a logarithmic axis cannot show."""
-    return [(milestone.step, result.value, f'{result.value:.1f}, this run, {result.metric}')
-            for milestone in contents.milestones for result in contents.results.get(milestone.name, [])
-            if milestone.step and result.metric == 'fid50k' and result.protocol['inception_is_known']]
-
-
-def _frechet_caption(ours):
-    caption = "TTUR's Frechet distances of DCGANs on CelebA, batch 64 [1]."
-    return caption + (' This run has another crop, batch size and number of real images, so compare with care.' if ours
-                      else ' This run has no fid50k measured with the same Inception graph.')
 
 
 def _proof(checks):

@@ -56,7 +56,7 @@ def frechet_distance(real, fake):
                  - 2 * np.sqrt(np.maximum(variances, 0)).sum())
 
 
-def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0):
+def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0, title='kid'):
     """Returns the squared maximum mean discrepancy of two sets of features; with Inception features, this is KID.
 
     The unbiased estimate with the kernel (x.y / d + 1)^3, averaged over random subsets, from Binkowski et al.,
@@ -68,6 +68,7 @@ def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0):
       subsets: number of random subsets of each set.
       subset_size: features in each, drawn without replacement; at most the size of the smaller set.
       seed: of the random subsets, 0 to 2**32 - 1.
+      title: of the progress bar.
 
     Raises:
       ValueError: wrong shape or dtype.
@@ -78,7 +79,7 @@ def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0):
         raise ValueError(f'features of {real.shape[1]} and {fake.shape[1]} dimensions cannot be compared')
     random, size = np.random.RandomState(seed), min(subset_size, len(real), len(fake))
     total = 0.0
-    for _ in Progress('kid', subsets, 'subsets').of(range(subsets)):
+    for _ in Progress(title, subsets, 'subsets').of(range(subsets)):
         total += _discrepancy(*(features[random.choice(len(features), size, replace=False)].astype(np.float64)
                                 for features in (real, fake)))
     return float(total / subsets)

@@ -74,12 +74,13 @@ class Evaluator:
         for metric in metrics:
             self._require_images(metric)
 
-    def measure(self, generator, known=()):
+    def measure(self, generator, known=(), place=''):
         """Measures a generator; shows progress.
 
         Args:
           generator: a TrainedGenerator.
           known: earlier Results; those with the same metric and protocol are not measured again.
+          place: which of several generators this is, for the progress bars, e.g. '3 of 8'.
 
         Returns:
           A list of Results, in the order of the metrics.
@@ -93,7 +94,7 @@ class Evaluator:
                    for metric, protocol in protocols.items()}
         missing = [metric for metric in self._metrics if not results[metric]]
         try:
-            for metric, values in self._measured(missing, generator):
+            for metric, values in self._measured(missing, generator, place):
                 if metric not in self._floors:
                     self._floors[metric] = self._floor(metric)
                 results[metric] = [Result(metric.name, part, value, self._floors[metric].get(part), protocols[metric])
@@ -105,39 +106,41 @@ class Evaluator:
                             'folder with --cache_dir') from error
         return [result for metric in self._metrics for result in results[metric]]
 
-    def _measured(self, metrics, generator):
+    def _measured(self, metrics, generator, place):
         """Yields each metric and its {part: value}."""
         if not metrics:
             return
+        title = f'{{}} of {_name(generator.checkpoint)}{place and f", {place}"}'
         faces = self._faces(generator, max(2 * metric.count if metric.kind == 'msssim' else metric.count
                                            for metric in metrics))
         feature_count = max((metric.count for metric in metrics if metric.kind in FEATURE_METRICS), default=0)
-        features = self._features(faces[:feature_count]) if feature_count else None
+        features = self._features(faces[:feature_count], title.format('features')) if feature_count else None
         for metric in metrics:
-            yield metric, self._values(metric, faces, features)
+            yield metric, self._values(metric, faces, features, title.format(metric.name))
 
-    def _values(self, metric, images, features):
+    def _values(self, metric, images, features, title):
         """Returns {part: value} of images and their features, compared with the first real images."""
         count = metric.count
         if metric.kind == 'swd':
-            distances = sliced_wasserstein(self._split.first[:count], images[:count], self._seed, self._folder)
+            distances = sliced_wasserstein(self._split.first[:count], images[:count], self._seed, self._folder, title)
             return {str(part): distance for part, distance in distances.items()}
         if metric.kind == 'msssim':
-            return {'': ms_ssim(images[0:2 * count:2], images[1:2 * count:2])}
+            return {'': ms_ssim(images[0:2 * count:2], images[1:2 * count:2], title)}
         real = self._real_features('first', self._split.first)[:count]
         if metric.kind == 'fid':
             return {'': frechet_distance(feature_statistics(real), feature_statistics(features[:count]))}
-        return {'': kernel_distance(real, features[:count], seed=self._seed)}
+        return {'': kernel_distance(real, features[:count], seed=self._seed, title=title)}
 
     def _floor(self, metric):
         """Returns {part: floor} of a metric; {} if there are too few real images."""
+        title = f'floor of {metric.name}'
         if metric.kind == 'msssim':
-            return {'': ms_ssim(*self._split.pairs(metric.count))}
+            return {'': ms_ssim(*self._split.pairs(metric.count), title)}
         if metric.count > self._split.half:
             return {}
         images = self._split.second
         features = self._real_features('second', images) if metric.kind in FEATURE_METRICS else None
-        return self._values(metric, images, features)
+        return self._values(metric, images, features, title)
 
     def _faces(self, generator, count):
         # Whole batches: with --batch_norm=batch, a face must not depend on what else is measured.
@@ -145,8 +148,8 @@ class Evaluator:
         seeds = self._seed + np.arange(whole, dtype=np.int64)
         return stored(generator.batches(seeds), (count, generator.size, generator.size, 3), np.uint8, self._folder)
 
-    def _features(self, images):
-        return stored(self._inception.features(images), (len(images), self._inception.dimensions), np.float32,
+    def _features(self, images, title):
+        return stored(self._inception.features(images, title), (len(images), self._inception.dimensions), np.float32,
                       self._folder)
 
     def _real_features(self, half, images):
@@ -156,8 +159,8 @@ class Evaluator:
             name = (f'{self._real_images.name}-{self._real_images.pack.crc32:08x}-{half}-{len(images)}-seed-'
                     f'{self._seed}-{self._inception.digest[:16]}.features')
             self._real_feature_cache[half] = cached(
-                lambda: self._inception.features(images), (len(images), self._inception.dimensions), np.float32,
-                self._folder / name)
+                lambda: self._inception.features(images, 'features of real images'),
+                (len(images), self._inception.dimensions), np.float32, self._folder / name)
         return self._real_feature_cache[half]
 
     def _require_images(self, metric):
@@ -185,6 +188,10 @@ class Evaluator:
             'weights': checkpoint.weights, 'seed': self._seed, 'checkpoint': str(checkpoint.path),
             'step': checkpoint.step,
             **({'inception_sha256': graph.digest, 'inception_is_known': graph.is_known} if graph else {})}
+
+
+def _name(checkpoint):
+    return checkpoint.label if checkpoint.step is None else f'step {checkpoint.step}'
 
 
 def _without_path(protocol):

@@ -54,13 +54,14 @@ class Inception:
     def __exit__(self, *exception):
         self._session.close()
 
-    def features(self, images):
+    def features(self, images, title='features'):
         """Yields the features of each batch of images, float32 [k, dimensions]; shows progress.
 
         Args:
           images: uint8 [n, height, width, 3], which may be memory-mapped.
+          title: of the progress bar.
         """
-        with Progress('features', len(images), 'images') as bar:
+        with Progress(title, len(images), 'images') as bar:
             for start in range(0, len(images), self._batch_size):
                 part = images[start:start + self._batch_size]
                 yield self._session.run(self._features, {self._images: part})[:, 0, 0]

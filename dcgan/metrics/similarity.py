@@ -10,7 +10,7 @@ C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 CHUNK_BYTES = 1 << 23  # float64 images of either side in memory at once
 
 
-def ms_ssim(first, second):
+def ms_ssim(first, second, title='msssim'):
     """Returns the mean multi-scale structural similarity of the pairs (first[i], second[i]); 1 if they are equal.
 
     Wang, Simoncelli and Bovik, "Multi-scale structural similarity for image quality assessment" (2003), as ProGAN
@@ -22,6 +22,7 @@ def ms_ssim(first, second):
     Args:
       first: uint8 [n, s, s, 3].
       second: uint8, same shape.
+      title: of the progress bar.
 
     Raises:
       ValueError: wrong shape or dtype.
@@ -33,7 +34,7 @@ def ms_ssim(first, second):
         raise ValueError(f'expected pairs of images, got {list(first.shape)} and {list(second.shape)}')
     chunk = max(1, CHUNK_BYTES // (8 * first[0].size))
     total = 0.0
-    with Progress('ms-ssim', len(first), 'pairs') as bar:
+    with Progress(title, len(first), 'pairs') as bar:
         for start in range(0, len(first), chunk):
             similarities = _similarities(*(images[start:start + chunk].transpose(0, 3, 1, 2).astype(np.float64)
                                            for images in (first, second)))

@@ -17,7 +17,7 @@ CHUNK_IMAGES = 256  # images with descriptors in memory at once, 19 MB
 CHUNK_PIXELS = CHUNK_IMAGES * 64 * 64  # of the images with pyramids in memory at once
 
 
-def sliced_wasserstein(real, fake, seed=0, scratch=None):
+def sliced_wasserstein(real, fake, seed=0, scratch=None, title='swd'):
     """Measures the sliced Wasserstein distance x 1000 at each level of the Laplacian pyramid.
 
     Karras et al., "Progressive Growing of GANs for Improved Quality, Stability, and Variation" (2018), section 5, and
@@ -37,6 +37,7 @@ def sliced_wasserstein(real, fake, seed=0, scratch=None):
       fake: uint8, same shape.
       seed: of the patches and directions, 0 to 2**32 - 1.
       scratch: folder of the temporary files; None is the system's.
+      title: of the progress bar.
 
     Returns:
       {s: distance, s/2: distance, ..., 'mean': their mean}, floats. A constant channel counts as 0.
@@ -48,7 +49,7 @@ def sliced_wasserstein(real, fake, seed=0, scratch=None):
     _check(real, fake)
     sizes = _sizes(real.shape[1])
     distances = {}
-    with Progress('swd', len(sizes) * DIRECTIONS, 'directions') as bar:
+    with Progress(title, len(sizes) * DIRECTIONS, 'directions') as bar:
         for size in sizes:
             distances[size] = 1000 * _distance(real, fake, size, size == sizes[-1], seed, scratch, bar)
     return {**distances, 'mean': float(np.mean(list(distances.values())))}

@@ -12,6 +12,18 @@ from dcgan.files import replacing
 from dcgan.runs.run_directory import cannot_write_run
 
 FIELDS = {'step', 'epoch', 'g_loss', 'd_loss', 'spread', 'images_per_second'}  # that each line has
+# What TensorBoard says of each scalar.
+DESCRIPTIONS = {
+    'g_loss': "Generator's loss, in nats: cross entropy of the discriminator's logits of generated images with "
+              '"real". It need not fall: it depends on how good the discriminator is.',
+    'd_loss': "Discriminator's loss, in nats: cross entropies on real and on generated images, added. A "
+              'discriminator that only guesses has 1.39.',
+    'spread': 'Standard deviation of a pixel over the generated images of a batch, relative to the real ones. 1: as '
+              'varied as real images; near 0: all alike.',
+    'collapse': '1 if the generated images were much alike, or the discriminator nearly always right, by medians of '
+                'the last 500 steps.',
+    'images_per_second': 'Images trained on per second, since the entry before.',
+}
 
 
 class EventLog:
@@ -39,6 +51,7 @@ class EventLog:
             for path in sorted(directory.path.glob('events.out.tfevents.*')):
                 _truncate_events(path, step)
             self._writer = tf.io.TFRecordWriter(str(self._events))
+            self._described = set()
             self._write(tf.Event(file_version='brain.Event:2'))
             if step == 0:
                 self._write(tf.Event(graph_def=graph.as_graph_def(add_shapes=True).SerializeToString()))
@@ -58,8 +71,16 @@ class EventLog:
                 file.write(json.dumps(entry) + '\n')
         except OSError as error:
             raise cannot_write_run(self._log, error) from error
-        self._summary(entry['step'], [tf.Summary.Value(tag=name, simple_value=value) for name, value in entry.items()
+        self._summary(entry['step'], [self._scalar(name, value) for name, value in entry.items()
                                       if name not in ('step', 'epoch')])
+
+    def _scalar(self, name, value):
+        scalar = tf.Summary.Value(tag=name, simple_value=value)
+        if name not in self._described:  # TensorBoard takes the first description
+            self._described.add(name)
+            scalar.metadata.plugin_data.plugin_name = 'scalars'
+            scalar.metadata.summary_description = DESCRIPTIONS.get(name, '')
+        return scalar
 
     def image(self, step, tag, png):
         """Logs a PNG, as bytes, for TensorBoard.

@@ -1,5 +1,6 @@
 """Checkpoints to draw from: which are meant, and the generator that each holds."""
 
+import math
 import os
 import re
 from pathlib import Path
@@ -20,6 +21,8 @@ GENERATOR_VARIABLE = re.compile(r'g/(reshape|deconv\d+)/(dense|conv2d_transpose|
 
 CHECKPOINT_FILE = re.compile(r'\.(index|meta|data-\d+-of-\d+)$')  # TensorFlow names a checkpoint without these
 MAX_STEP = 10 ** 12
+ADAM_POWER, ADAM_BETA2 = 'beta2_power', 0.999
+ADAM_MIN_POWER = 1e-30  # below, float32 no longer tells the steps
 
 
 class GeneratorCheckpoint(NamedTuple):
@@ -169,10 +172,13 @@ def read(path, weights='trained'):
         if foreign:
             raise UserError(f"{path} does not hold the article's generator: {foreign[0]} is not float32")
         variables = {name: reader.get_tensor(name + suffix) for name in names}
+        step = step_of(path)
+        if step is None and shapes.get(ADAM_POWER) == []:
+            step = _steps_of_adam(reader.get_tensor(ADAM_POWER))
     except UNREADABLE as error:
         raise UserError(f'cannot read {path}: {reason_of(error)}') from error
     _require_finite(path, variables)
-    return GeneratorCheckpoint(path, variables, *parts, weights, step_of(path), {})
+    return GeneratorCheckpoint(path, variables, *parts, weights, step, {})
 
 
 def _from_exported(path, weights):
@@ -190,6 +196,11 @@ def step_of(path):
     """Returns the step in the name of a checkpoint; None if there is none."""
     step = re.search(r'-(\d{1,13})$', path.name)
     return step and int(step[1])
+
+
+def _steps_of_adam(power):
+    """Returns the updates that Adam has done, by the power of beta2 that it keeps; None if there are too many."""
+    return round(math.log(power, ADAM_BETA2)) - 1 if ADAM_MIN_POWER < power < 1 else None
 
 
 def label_of(path):

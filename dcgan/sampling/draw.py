@@ -8,7 +8,7 @@ import numpy as np
 from dcgan.errors import UserError
 from dcgan.sampling.latents import walk
 from dcgan.sampling.neighbours import nearest
-from dcgan.sampling.pictures import film, grid, png, require_room, sheet, tile
+from dcgan.sampling.pictures import enlarge, film, grid, png, require_room, sheet, tile
 
 WALK_FRAME = 1 / 12  # seconds
 TRAINING_FRAME, TRAINING_FILM = 0.5, 20  # seconds, at the most
@@ -110,8 +110,8 @@ def film_of_checkpoints(generators, seeds, rows, columns, epoch_steps, suffix):
     return _film(grids, epoch_steps, suffix)
 
 
-def film_of_grids(model_dir, epoch_steps, suffix):
-    """Makes a film of training from the grids that the run drew, labelled; other arguments as above.
+def film_of_grids(model_dir, epoch_steps, suffix, scale):
+    """Makes a film of training from the grids that the run drew, enlarged and labelled; other arguments as above.
 
     Raises:
       UserError: there are none, or one cannot be read.
@@ -124,7 +124,7 @@ def film_of_grids(model_dir, epoch_steps, suffix):
     grids = []
     for path in paths:
         try:
-            grids.append((int(re.sub(r'\D', '', path.stem)), imageio.imread(path)))
+            grids.append((int(re.sub(r'\D', '', path.stem)), enlarge(imageio.imread(path)[np.newaxis], scale)[0]))
         except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged PNG
             raise UserError(f'cannot read the picture {path}; remove it to make the film without it') from error
     return _film(grids, epoch_steps, suffix)

@@ -8,6 +8,8 @@ from dcgan.device import make_session_config
 from dcgan.errors import UserError
 from dcgan.progress import Progress
 from dcgan.sampling.checkpoint import load
+from dcgan.sampling.latents import seed_latents
+from dcgan.sampling.pictures import enlarge, png
 from dcgan.sampling.population import population_statistics
 from model import Generator
 
@@ -17,11 +19,11 @@ class TrainedGenerator:
 
     Attributes:
       checkpoint: the GeneratorCheckpoint.
-      batch_norm, batch_size: as given.
-      size: height and width of its images, in pixels.
+      batch_norm, batch_size, scale: as given.
+      size: height and width of its images, in pixels, enlarged as they are.
     """
 
-    def __init__(self, checkpoint, batch_norm='population', batch_size=128):
+    def __init__(self, checkpoint, batch_norm='population', batch_size=128, scale=1):
         """Builds the graph and restores the weights.
 
         Args:
@@ -30,13 +32,15 @@ class TrainedGenerator:
             that an image does not depend on the others. 'batch': those of the images drawn at once, as the article
             does. 'moving': the moving averages of training, which lag behind.
           batch_size: the most images to draw at once; more are split into batches of about the same size.
+          scale: how many times to enlarge each image, see ``pictures.enlarge``.
 
         Raises:
           UserError: the checkpoint lacks variables.
         """
         self.checkpoint = checkpoint
         self.batch_norm = batch_norm
-        self.size = checkpoint.size
+        self.scale = scale
+        self.size = scale * checkpoint.size
         self.batch_size = batch_size
         if batch_norm == 'moving' and checkpoint.weights == 'ema':
             raise UserError('averaged weights have no moving averages of batch normalization; use '
@@ -46,7 +50,7 @@ class TrainedGenerator:
             values.update(population_statistics(checkpoint))
         with tf.Graph().as_default() as graph:
             self._seeds = tf.placeholder(tf.int64, [None], name='seeds')
-            self._latents = tf.identity(_latents_of(self._seeds, checkpoint.z_dim), name='z')
+            self._latents = tf.identity(seed_latents(self._seeds, checkpoint.z_dim), name='z')
             with cpu_kernels():
                 images = Generator(checkpoint.depths, checkpoint.s_size)(self._latents, training=batch_norm == 'batch')
             images = tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
@@ -85,11 +89,16 @@ class TrainedGenerator:
 
     def batches(self, points):
         """Draws ``points`` like ``images``, but yields the images of each batch, uint8 [k, size, size, 3]."""
-        return self._draw(self._images, points)
+        for images in self._draw(self._images, points):
+            yield enlarge(images, self.scale)
 
     def pngs(self, points):
-        """Draws ``points`` like ``images``, but yields the PNGs of each batch, an array of bytes [k]."""
-        return self._draw(self._pngs, points)
+        """Draws ``points`` like ``images``, but yields the PNGs of each batch, a list of k bytes."""
+        if self.scale == 1:  # TensorFlow encodes them several times as fast
+            yield from self._draw(self._pngs, points)
+        else:
+            for images in self.batches(points):
+                yield [png(image) for image in images]
 
     def save(self, folder):
         """Writes a SavedModel with the signatures ``serving_default`` (takes z) and ``seeds``, for any batch size.
@@ -123,19 +132,6 @@ class TrainedGenerator:
                     raise UserError(f'not enough memory for {len(part)} images at once; use a --batch_size below '
                                     f'{self.batch_size}') from error
                 bar.update(len(part))
-
-
-def _latents_of(seeds, z_dim):
-    """Returns the latents of seeds, int64 [n], as a tensor, float32 [n, z_dim], uniform in [-1, 1).
-
-    Each depends on its seed alone, on every machine.
-    """
-    @tf.autograph.experimental.do_not_convert  # nothing to convert, and AutoGraph warns on Python 3.13
-    def latent(seed):
-        # The second number is the step in training, -1 for the grids, -3 for population statistics.
-        return tf.random.stateless_uniform([z_dim], tf.stack([seed, -2]), -1.0, 1.0, alg='philox')
-
-    return tf.map_fn(latent, seeds, fn_output_signature=tf.float32)
 
 
 def _never_moved(values):

@@ -1,10 +1,14 @@
-"""Walks between latents and sums of them, as in the DCGAN paper (Radford, Metz and Chintala, 2016, 6.1 and 6.3.2)."""
+"""Latents of seeds; walks between them and sums of them.
+
+Walks and sums are those of the DCGAN paper (Radford, Metz and Chintala, 2016, 6.1 and 6.3.2).
+"""
 
 import itertools
 import re
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow.compat.v1 as tf
 
 from dcgan.errors import UserError
 from dcgan.sampling.seeds import MAX_LENGTH, MAX_SEEDS, parse_seeds, shorten
@@ -13,6 +17,19 @@ from dcgan.sampling.seeds import MAX_LENGTH, MAX_SEEDS, parse_seeds, shorten
 SIGN = re.compile(r'[+-]')
 OPERAND = re.compile(r'mean\s*\(([^()]*)\)|\d+', re.ASCII)
 SPACE = re.compile(r'\s*')
+
+
+def seed_latents(seeds, z_dim):
+    """Returns the latents of seeds, a tensor int64 [n], as a tensor float32 [n, z_dim], uniform in [-1, 1).
+
+    Each depends on its seed alone, on every machine.
+    """
+    @tf.autograph.experimental.do_not_convert  # nothing to convert, and AutoGraph warns on Python 3.13
+    def latent(seed):
+        # The second number is the step in training, -3 for population statistics.
+        return tf.random.stateless_uniform([z_dim], tf.stack([seed, -2]), -1.0, 1.0, alg='philox')
+
+    return tf.map_fn(latent, seeds, fn_output_signature=tf.float32)
 
 
 def walk(stations, frames):

@@ -19,7 +19,7 @@ CJK_FONTS = ('NotoSansCJK-Regular.ttc', 'wqy-zenhei.ttc', 'wqy-microhei.ttc', 'D
 
 
 def grid(images, rows, columns):
-    """Returns a grid of images as the bytes of a PNG; cells without an image are black.
+    """Returns a grid of images as the bytes of a PNG; cells without an image are white.
 
     Args:
       images: uint8 [n, height, width, 3], n at most rows * columns.
@@ -31,10 +31,18 @@ def grid(images, rows, columns):
 def tile(images, rows, columns):
     """Returns the same grid as an array, uint8 [rows * height, columns * width, 3]."""
     _, height, width, channels = images.shape
-    canvas = np.zeros([rows * columns, height, width, channels], np.uint8)
+    canvas = np.full([rows * columns, height, width, channels], 255, np.uint8)
     canvas[:len(images)] = images
     canvas = canvas.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
     return canvas.reshape(rows * height, columns * width, channels)
+
+
+def enlarge(images, scale):
+    """Returns images, uint8 [n, height, width, 3], enlarged ``scale`` times by Lanczos's filter, each by itself."""
+    if scale == 1:
+        return images
+    size = scale * images.shape[2], scale * images.shape[1]
+    return np.stack([Image.fromarray(image).resize(size, Image.Resampling.LANCZOS) for image in images])
 
 
 def sheet(rows):

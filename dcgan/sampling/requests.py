@@ -23,10 +23,12 @@ SUFFIXES = {'faces': ('.png',), 'interpolation': ('.png', *VIDEO_SUFFIXES), 'ari
             'neighbours': ('.png',), 'progress': VIDEO_SUFFIXES}
 GENERATOR_FLAGS = ('weights', 'batch_norm', 'batch_size')
 FACE_FLAGS = ('seeds', 'seed', 'num_images', *GENERATOR_FLAGS)
+NOISE_STEPS = 100  # until then, no generator drew a face
 # Which flags each kind of picture uses; others would be ignored without a word.
-USED = {'faces': (*FACE_FLAGS, 'grid'), 'interpolate': ('frames', *GENERATOR_FLAGS), 'arithmetic': GENERATOR_FLAGS,
+USED = {'faces': (*FACE_FLAGS, 'grid', 'scale'), 'interpolate': ('frames', 'scale', *GENERATOR_FLAGS),
+        'arithmetic': ('scale', *GENERATOR_FLAGS),
         'neighbours': (*FACE_FLAGS, 'dataset_dir', 'cache_dir'),
-        'film=checkpoints': (*FACE_FLAGS, 'grid'), 'film=grids': ()}
+        'film=checkpoints': (*FACE_FLAGS, 'grid', 'scale'), 'film=grids': ('scale',)}
 
 
 class SampleOptions(NamedTuple):
@@ -45,6 +47,7 @@ class SampleOptions(NamedTuple):
     seed: int
     seeds: str | None
     grid: str | None
+    scale: int
     interpolate: str | None
     frames: int
     arithmetic: str | None
@@ -104,7 +107,10 @@ class _Request:
                 f', which uses {used}' if used else ''))
 
     def _generator(self, checkpoint):
-        return TrainedGenerator(checkpoint, self._options.batch_norm, self._options.batch_size)
+        if checkpoint.step is not None and checkpoint.step < NOISE_STEPS:
+            print(f'note        {checkpoint.path} has had {checkpoint.step} steps of training, and draws noise; faces '
+                  'form after some hundred steps')
+        return TrainedGenerator(checkpoint, self._options.batch_norm, self._options.batch_size, self._options.scale)
 
     def _draw_pictures(self, name, make):
         """Draws a picture from each checkpoint; ``make`` takes a TrainedGenerator and a suffix."""
@@ -146,7 +152,7 @@ class _Request:
         self._refuse_to_overwrite([path])
         suffix, epoch_steps = path.suffix.lower(), epoch_steps_of(self._model_dir)
         if options.film == 'grids':
-            content = draw.film_of_grids(self._model_dir, epoch_steps, suffix)
+            content = draw.film_of_grids(self._model_dir, epoch_steps, suffix, options.scale)
         else:
             generators = map(self._generator, read_all(find(self._model_dir, 'all'), options.weights))
             content = draw.film_of_checkpoints(generators, *self._layout(), epoch_steps, suffix)
@@ -169,7 +175,7 @@ class _Request:
         text = self._options.grid
         if text is None:
             seeds = self._seeds(64)
-            columns = math.ceil(math.sqrt(len(seeds)))
+            columns = _columns(len(seeds))
             return seeds, math.ceil(len(seeds) / columns), columns
         match = re.fullmatch(r'([1-9]\d{0,5})x([1-9]\d{0,5})', text, re.ASCII)
         if not match:
@@ -213,6 +219,12 @@ class _Request:
             raise UserError(f'{exists.sum():,} of the {len(seeds):,} files exist in {folder}, e.g. '
                             f'{_face_path(folder, seeds[exists][0]).name}; add --overwrite, choose another --out'
                             f'{missing}')
+
+
+def _columns(count):
+    """Returns the columns of a grid that is about square and, where it can be, full."""
+    square = math.ceil(math.sqrt(count))
+    return next((columns for columns in range(square, 2 * square) if count % columns == 0), square)
 
 
 def _is_folder(out):

@@ -17,13 +17,10 @@ class CollapseDetector:
     - The discriminator is always right: its median loss is below ``MIN_D_LOSS``, and the generator gets no gradient.
 
     Attributes:
-      message: what has collapsed; '' as long as nothing has.
+      message: which signs there are, in short; '' as long as there is none.
     """
 
-    SIGNS = (
-        ('spread', MIN_SPREAD, 'the generated images are nearly identical'),
-        ('d_loss', MIN_D_LOSS, 'the discriminator is almost always right'),
-    )
+    SIGNS = ('spread', MIN_SPREAD, 'faces much alike'), ('d_loss', MIN_D_LOSS, 'discriminator nearly always right')
 
     def __init__(self, entries=()):
         """Takes what the run has logged so far, so that a resumed run detects what an undisturbed one would."""
@@ -40,6 +37,5 @@ class CollapseDetector:
             window.popleft()
         self.message = ''
         if len(window) >= MIN_ENTRIES and window[0]['step'] <= begin:
-            self.message = ', and '.join(
-                f'{what} (median {name} of {WINDOW} steps below {threshold})' for name, threshold, what in self.SIGNS
-                if statistics.median(entry[name] for entry in window) < threshold)
+            self.message = ', '.join(sign for name, threshold, sign in self.SIGNS
+                                     if statistics.median(entry[name] for entry in window) < threshold)

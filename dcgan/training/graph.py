@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as tf
 from data.stream import stream
 from dcgan.cpu_kernels import cpu_kernels
 from dcgan.runs.checkpoints import EMA_SUFFIX
+from dcgan.sampling.latents import seed_latents
 from dcgan.training.optimizers import make_optimizers
 from model import DCGAN
 
@@ -25,7 +26,7 @@ class TrainGraph(NamedTuple):
       train_op: one step.
       metrics: {'step': steps done after ``train_op``, 'g_loss', 'd_loss', 'spread'}, scalars to fetch with it. The
         spread is the standard deviation of a pixel over the generated images of the batch, relative to the real ones.
-      samples: a PNG of 8x8 images, always from the same latents, as a string scalar.
+      samples: a PNG of the faces of seeds 0 to 63, those that sample.py draws, as a string scalar.
       start: gives all workers the chief's variables, and initializes the input pipeline at ``global_step``.
     """
 
@@ -60,8 +61,7 @@ def build_graph(config, images, cluster):
     train_op = _train_op(config, dcgan, losses, cluster)
     with tf.control_dependencies([train_op]):
         step = global_step.read_value()
-    # No step has a negative number, so no step trains on these latents.
-    latents = tf.random.stateless_uniform([GRID[0] * GRID[1], config.z_dim], [config.seed, -1], minval=-1.0, maxval=1.0)
+    latents = seed_latents(tf.range(GRID[0] * GRID[1], dtype=tf.int64), config.z_dim)
     metrics = cluster.all_reduce_mean([losses[dcgan.g], losses[dcgan.d], _spread(dcgan.generated, reals)])
     metrics = dict(zip(('g_loss', 'd_loss', 'spread'), metrics, strict=True), step=step)
     samples = sample_grid(dcgan.g, latents, *GRID)

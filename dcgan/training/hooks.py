@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from dcgan.errors import UserError
 from dcgan.signals import SIGPIPE, STOP_SIGNALS, answering_at_once, handle_stop_signals
+from dcgan.training.collapse import WINDOW
 
 
 class StopHook(tf.train.SessionRunHook):
@@ -208,8 +209,15 @@ class LogHook(tf.train.SessionRunHook):
         self._detector.update(entry)
         if self._detector.message != before:
             with contextlib.suppress(OSError):  # ProgressHook handles a reader that is gone
-                tqdm.write(f'step {step}: collapse: {self._detector.message or "no longer"}')
+                tqdm.write(_describe_signs(step, self._detector.message))
         self._event_log.scalars({**entry, 'collapse': int(bool(self._detector.message)), 'images_per_second': rate})
+
+
+def _describe_signs(step, signs):
+    if not signs:
+        return f'step {step}: the signs of collapse are gone'
+    return (f'step {step}: {signs}, by medians of the last {WINDOW} steps; this may pass by itself. Look at the grids; '
+            'docs/training.md says what to do')
 
 
 class ProgressHook(tf.train.SessionRunHook):
@@ -240,7 +248,7 @@ class ProgressHook(tf.train.SessionRunHook):
         self._first_step, self._start = step, time.monotonic()
         images = self._schedule.step_images
         if sys.stderr.isatty():
-            self._bar = tqdm(total=self._schedule.last_step * images, initial=step * images, unit=' images',
+            self._bar = tqdm(total=self._schedule.last_step * images, initial=step * images, unit=' img',
                              dynamic_ncols=True, bar_format='{desc} {rate_fmt} {remaining} left |{bar}|')
             self._bar.set_description_str(self._describe(step), refresh=False)
 
@@ -252,7 +260,7 @@ class ProgressHook(tf.train.SessionRunHook):
         step = int(metrics['step'])
         text = f'{self._describe(step)} g_loss {metrics["g_loss"]:.3f} d_loss {metrics["d_loss"]:.3f}'
         if self._detector.message:
-            text += ' COLLAPSED'
+            text += f' ({self._detector.message})'
         try:
             if self._bar is not None:
                 self._bar.set_description_str(text, refresh=False)

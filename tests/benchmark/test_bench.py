@@ -1,7 +1,5 @@
 """The benchmark counts operations and images correctly and reports mistakes. Its times are not tested."""
 
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -9,18 +7,15 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from dcgan.benchmark.product import Product
-from dcgan.benchmark.start import baseline, training
 from dcgan.benchmark.training import Training, drawing_flops, training_flops
 from dcgan.comparison.proof import build
-from dcgan.errors import UserError
-from tests.small_runs import SCRIPT
+from tests.commands import run_script
 
-BENCH = SCRIPT.with_name('bench.py')
 PRODUCTS = ['Conv2D', 'Conv2DBackpropInput', 'Conv2DBackpropFilter', 'MatMul']
 
 
 def run(*flags):
-    return subprocess.run([sys.executable, BENCH, *flags], capture_output=True, text=True, timeout=120, check=False)
+    return run_script('bench.py', *flags)
 
 
 def profiled(graph, outputs):
@@ -61,13 +56,6 @@ def test_a_rate_is_images_by_the_time_that_they_took():
         assert 0 < sum(30 / rate for rate in rates) <= seconds
     with Product('float32') as product:
         assert product.rate() > 0
-
-
-def test_a_failed_start_says_why(tmp_path):
-    with pytest.raises(UserError, match=r'train.py .*ended with status 1:\n(.|\n)*nowhere does not exist'):
-        training('nowhere')
-    with pytest.raises(UserError, match=r'-m dcgan.benchmark.start .*none.npy ended with status 1'):
-        baseline(tmp_path / 'none.npy')
 
 
 @pytest.mark.parametrize(('gpus', 'products'), [([], 1), (['a GPU'], 32)])

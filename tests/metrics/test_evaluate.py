@@ -1,15 +1,12 @@
 """The metrics of a checkpoint: names, split of the real images, protocols, caches, and user mistakes."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from dcgan.comparison.reference import REFERENCE
 from dcgan.errors import UserError
 from dcgan.metrics.evaluator import Evaluator, MetricOptions, open_evaluator
 from dcgan.metrics.inception import Inception
@@ -20,6 +17,7 @@ from dcgan.sampling.checkpoint import read
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.real_images import open_real_images
 from dcgan.training.loop import train
+from tests.commands import run_script
 from tests.metrics.inception import write_stand_in
 from tests.pictures import write_images
 from tests.small_runs import config
@@ -54,9 +52,7 @@ def generator_of(images):
 
 
 def command(place, *flags):
-    script = REFERENCE.with_name('evaluate.py')
-    return subprocess.run([sys.executable, script, f'--model_dir={place / "run"}', f'--cache_dir={place / "cache"}',
-                           *flags], capture_output=True, text=True, timeout=120, check=False)
+    return run_script('evaluate.py', f'--model_dir={place / "run"}', f'--cache_dir={place / "cache"}', *flags)
 
 
 def test_names_give_kind_and_sample_size():
@@ -147,8 +143,8 @@ def test_features_of_real_images_are_cached_and_corrupt_caches_rebuilt(place, re
     noise = np.random.RandomState(0).randint(0, 256, [23, SIZE, SIZE, 3]).astype(np.uint8)
     computed = []
     features = Inception.features
-    monkeypatch.setattr(Inception, 'features', lambda self, images: (
-        computed.append(len(images)), features(self, images))[1])
+    monkeypatch.setattr(Inception, 'features', lambda self, images, title: (
+        computed.append(len(images)), features(self, images, title))[1])
 
     def measured():
         with Inception(place / 'graph.pb') as inception:
@@ -207,6 +203,18 @@ def test_the_command_measures_all_checkpoints_and_writes_json(place, tmp_path):
         assert numbers[0][name] == value
     assert len({number['value'] for number in numbers if number['metric'] == 'swd30'}) == 3
     assert {number['floor'] for number in numbers if number['metric'] == 'fid40'} == {None}
+
+
+def test_progress_names_what_is_measured(place, real_images, monkeypatch, capsys):
+    monkeypatch.setattr('sys.stderr.isatty', lambda: True)
+    inception = Inception(place / 'graph.pb')
+    with inception, TrainedGenerator(read(place / 'run' / 'model.ckpt-2')) as generator:
+        evaluator_of(place, real_images, ['swd20', 'msssim5', 'fid9', 'kid7'], inception=inception).measure(
+            generator, place='3 of 8')
+    shown = capsys.readouterr().err
+    for title in ('swd20 of step 2, 3 of 8: ', 'msssim5 of step 2, 3 of 8: ', 'features of step 2, 3 of 8: ',
+                  'kid7 of step 2, 3 of 8: ', 'floor of swd20: ', 'features of real images: '):
+        assert title in shown
 
 
 def test_the_command_measures_default_metrics_on_other_images(place, tmp_path):

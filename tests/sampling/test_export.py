@@ -13,6 +13,7 @@ from dcgan.sampling.checkpoint import read
 from dcgan.sampling.export import export, require_converter
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.training.loop import train
+from tests.commands import run_script
 from tests.small_runs import SCRIPT as TRAIN
 from tests.small_runs import config
 
@@ -33,7 +34,7 @@ def run(tmp_path_factory):
 
 
 def command(*flags):
-    return subprocess.run([sys.executable, SCRIPT, *flags], capture_output=True, text=True, timeout=120, check=False)
+    return run_script('export.py', *flags)
 
 
 def say(folder, program):

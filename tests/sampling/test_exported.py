@@ -1,8 +1,6 @@
 """Exported generators: the pretrained one is the default; the file is verified when it is read."""
 
 import json
-import subprocess
-import sys
 
 import imageio.v3 as imageio
 import numpy as np
@@ -12,12 +10,12 @@ from dcgan.errors import UserError
 from dcgan.sampling.checkpoint import find, read
 from dcgan.sampling.exported import PRETRAINED, digest_of, read_exported
 from dcgan.sampling.generator import TrainedGenerator
-from tests.small_runs import SCRIPT, config
+from tests.commands import run_script
+from tests.small_runs import config
 
 
 def command(script, *flags, cwd):
-    return subprocess.run([sys.executable, SCRIPT.parent / script, *map(str, flags)], capture_output=True, text=True,
-                          timeout=180, check=False, cwd=cwd)
+    return run_script(script, *flags, cwd=cwd)
 
 
 def images(path, weights='auto'):

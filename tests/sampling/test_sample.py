@@ -11,6 +11,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
+from PIL import Image
 
 from dcgan.errors import UserError
 from dcgan.sampling import draw
@@ -25,6 +26,7 @@ from dcgan.sampling.seeds import format_seeds, parse_seeds
 from dcgan.training.loop import train
 from model import DCGAN
 from tests.article import FACTS, REFERENCE
+from tests.commands import run_script
 from tests.small_runs import SCRIPT, config
 
 SIZE, Z_DIM, STEPS = 32, 20, 100
@@ -60,7 +62,7 @@ def arguments(*flags):
 
 
 def command(*flags):
-    return subprocess.run(arguments(*flags), capture_output=True, text=True, timeout=120, check=False)
+    return run_script('sample.py', *flags)
 
 
 def contains(picture, image):
@@ -410,6 +412,35 @@ def test_a_folder_receives_a_file_for_each_face(run, generator, tmp_path):
     assert len(list(out.iterdir())) == 5
 
 
+def test_faces_are_enlarged_each_by_itself(run, generator, tmp_path):
+    faces = generator.images(np.array([3, 4]))
+    large = [np.asarray(Image.fromarray(face).resize((4 * SIZE, 4 * SIZE), Image.Resampling.LANCZOS)) for face in faces]
+    for flags in [f'--out={tmp_path / "faces"}/'], [f'--out={tmp_path / "grid.png"}', '--grid=1x2']:
+        done = command(f'--model_dir={run}', '--seeds=3,4', '--scale=4', *flags)
+        assert done.returncode == 0, done.stderr
+    for seed, expected in zip((3, 4), large, strict=True):
+        found = imageio.imread(tmp_path / 'faces' / f'seed-{seed:07d}.png')
+        np.testing.assert_allclose(found.astype(int), expected, atol=2)
+    np.testing.assert_allclose(imageio.imread(tmp_path / 'grid.png').astype(int), np.hstack(large), atol=2)
+
+
+@pytest.mark.parametrize(('flags', 'rows', 'columns', 'empty'), [
+    (['--num_images=66'], 6, 11, 0), (['--num_images=67'], 8, 9, 5), (['--num_images=2'], 1, 2, 0),
+    (['--num_images=3', '--grid=2x2'], 2, 2, 1)])
+def test_a_grid_is_full_where_it_can_be_and_else_white(run, tmp_path, flags, rows, columns, empty):
+    done = command(f'--model_dir={run}', f'--out={tmp_path / "grid.png"}', *flags)
+    assert done.returncode == 0, done.stderr
+    cells = imageio.imread(tmp_path / 'grid.png').reshape(rows, SIZE, columns, SIZE, 3).swapaxes(1, 2)
+    assert [bool((cell == 255).all()) for cell in cells.reshape(-1, SIZE, SIZE, 3)] == (
+        [False] * (rows * columns - empty) + [True] * empty)
+
+
+def test_a_generator_that_was_hardly_trained_is_said_to_draw_noise(tmp_path):
+    done = command(f'--checkpoint={REFERENCE}/end.ckpt', '--batch_norm=batch', f'--out={tmp_path / "noise.png"}')
+    assert done.returncode == 0, done.stderr
+    assert 'end.ckpt has had 5 steps of training, and draws noise; faces form after some hundred steps' in done.stdout
+
+
 def test_checkpoint_all_draws_a_grid_from_each_checkpoint(run, tmp_path):
     done = command(f'--model_dir={run}', '--checkpoint=all', '--grid=2x3', f'--out={tmp_path / "all"}')
     assert done.returncode == 0, done.stderr
@@ -420,9 +451,9 @@ def test_checkpoint_all_draws_a_grid_from_each_checkpoint(run, tmp_path):
 @pytest.mark.parametrize(('flags', 'name', 'frames'), [
     (['--interpolate=7,100,31', '--frames=4', '--out=walk.GIF'], 'walk.GIF', 7),
     (['--arithmetic=mean(7,9) - 3 + 20'], 'run/arithmetic-step-0000100.png', None),
-    (['--film=grids'], 'run/progress.gif', 3),  # the last one is shown for longer
+    (['--film=grids', '--scale=2'], 'run/progress.gif', 3),  # the last one is shown for longer
     (['--film=checkpoints', '--grid=2x2', '--out=film.mp4'], 'film.mp4', 3 + 2),
-    (['--checkpoint=run/model.ckpt-50', '--batch_norm=batch'], 'run/faces-step-0000050.png', None),
+    (['--checkpoint=run/model.ckpt-50', '--batch_norm=batch', '--scale=2'], 'run/faces-step-0000050.png', None),
 ])
 def test_walks_sums_films_and_grids_are_drawn(run, monkeypatch, flags, name, frames):
     monkeypatch.chdir(run.parent)
@@ -431,6 +462,8 @@ def test_walks_sums_films_and_grids_are_drawn(run, monkeypatch, flags, name, fra
     assert name in done.stdout
     picture = imageio.imread(name, **({'plugin': 'pyav'} if name.endswith('.mp4') else {}))
     assert frames is None or len(picture) == frames
+    if '--scale=2' in flags:
+        assert picture.shape[-2] >= 2 * 8 * SIZE
 
 
 def test_the_nearest_training_images_are_drawn(run, monkeypatch):
@@ -483,9 +516,10 @@ def test_a_signal_leaves_no_half_written_file(run, tmp_path, number, status):
     (['--model_dir=run', '--neighbours=2', '--dataset_dir=nowhere'], 'sample.py: nowhere does not exist; '),
     (['--model_dir=run', '--out=run/config.json/x.png'],
      'cannot write run/config.json/x.png: run/config.json is a file; choose another place with --out'),
-    (['--model_dir=run', '--film=grids', '--grid=2x2'], '--grid has no effect on --film=grids'),
+    (['--model_dir=run', '--film=grids', '--grid=2x2'], '--grid has no effect on --film=grids, which uses --scale'),
+    (['--model_dir=run', '--neighbours=2', '--scale=2'], '--scale has no effect on --neighbours'),
     (['--model_dir=run', '--interpolate=7,8', '--seeds=9'],
-     '--seeds has no effect on --interpolate, which uses --frames'),
+     '--seeds has no effect on --interpolate, which uses --frames, --scale'),
     (['--model_dir=run', '--seeds=9', '--seed=9'], '--seeds and --seed cannot be combined'),
     (['--model_dir=run', '--film=checkpoints', '--grid=1x2000', '--num_images=5'], 'are too large for a film'),
     (['run'], "unexpected argument 'run'; use flags, e.g. --model_dir=DIR"),
