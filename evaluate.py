@@ -20,7 +20,7 @@ from dcgan.files import local_path, require_writable, write_output
 
 FLAGS = flags.FLAGS
 
-cli.define_generator_flags('latest, a step, all, or the path of a checkpoint.')
+cli.define_generator_flags('latest, best (by train.py --evaluate_steps), a step, all, or the path of a checkpoint.')
 cli.define_data_flags()
 cli.define_batch_flags()
 cli.define_metric_flags()

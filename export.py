@@ -22,7 +22,7 @@ from dcgan.sampling import EXPORT_SUFFIXES
 
 FLAGS = flags.FLAGS
 
-cli.define_generator_flags('latest, a step, or the path of a checkpoint.')
+cli.define_generator_flags('latest, best (by train.py --evaluate_steps), a step, or the path of a checkpoint.')
 flags.DEFINE_enum('format', 'saved_model', list(EXPORT_SUFFIXES), 'File format.')
 flags.DEFINE_string('out', None, 'Output: a folder for a SavedModel; a file, or a folder for it, for other formats.')
 

@@ -21,7 +21,8 @@ from dcgan import cli
 
 FLAGS = flags.FLAGS
 
-cli.define_generator_flags('latest, a step, all (a picture for each that is kept), or the path of a checkpoint.')
+cli.define_generator_flags('latest, best (by train.py --evaluate_steps), a step, all (a picture for each that is '
+                           'kept), or the path of a checkpoint.')
 cli.define_data_flags()
 cli.define_batch_flags()
 flags.DEFINE_string('out', None, 'A picture (.png; for walks and films also .gif or .mp4), or a folder for a file per '

@@ -36,6 +36,7 @@ flags.DEFINE_integer('image_size', 64, 'Height and width of the images in pixels
                      upper_bound=MAX_IMAGE_SIZE)
 flags.DEFINE_enum('crop', 'auto', ['auto', *CROPS], 'Part of each image to keep. auto: center108 of images of the size '
                   'of aligned CelebA, the largest centered square of others.')
+flags.DEFINE_bool('mirror', False, 'Mirror each image in about half of the epochs, at random.')
 flags.DEFINE_integer('batch_size', None, "Images a step. Default: the preset's.", lower_bound=1)
 flags.DEFINE_integer('z_dim', 100, 'Length of a latent.', lower_bound=1)
 flags.DEFINE_list('g_depths', None, "Channels of the generator's four hidden layers. Default: the preset's.")
@@ -49,6 +50,8 @@ flags.DEFINE_float('beta1', 0.5, 'beta1 of both Adams.', lower_bound=0.0, upper_
 flags.DEFINE_float('ema_decay', None, "Decay of an exponential moving average of the generator's weights, e.g. 0.999, "
                    "from which samples are drawn; 0 for none. Default: the preset's.",
                    lower_bound=0.0, upper_bound=0.999999)
+flags.DEFINE_string('init_checkpoint', None, 'Begin with the weights of this checkpoint or run, of this project or of '
+                    'TensorFlow 1; the optimizers begin anew.')
 flags.DEFINE_integer('seed', 0, 'Determines the initial weights, the order of the images and all latents.',
                      lower_bound=0, upper_bound=2**31 - 1)
 flags.DEFINE_enum('precision', 'float32', PRECISIONS, 'Of matrix products and convolutions: bfloat16 on CPUs, float16 '
@@ -59,6 +62,8 @@ flags.DEFINE_integer('sample_steps', None, 'Draw a grid every so many steps, bes
 flags.DEFINE_integer('save_steps', 250, "Save a checkpoint every so many steps, besides 0, 3164, 7910 (the article's "
                      'moments) and the end of epochs 1, 2, 5, 10, 20, 30, ...', lower_bound=1)
 flags.DEFINE_integer('log_steps', 10, 'Log losses and speed every so many steps.', lower_bound=1)
+flags.DEFINE_integer('evaluate_steps', None, 'Measure swd2k and msssim2k every so many steps, and keep the checkpoint '
+                     'with the lowest swd2k, for sample.py --checkpoint=best. Training waits meanwhile.', lower_bound=1)
 flags.DEFINE_float('join_timeout', 45.0, 'Seconds to wait for all workers of TF_CONFIG to join.', lower_bound=1.0)
 
 
@@ -67,6 +72,8 @@ def config_from(values):
     given = {name: values[name].value for name in Config._fields if values[name].present}
     if given.get('dataset_dir'):  # an empty one is refused later
         given['dataset_dir'] = os.path.realpath(local_path(given['dataset_dir'], 'dataset_dir'))
+    if given.get('init_checkpoint'):
+        given['init_checkpoint'] = os.path.realpath(local_path(given['init_checkpoint'], 'init_checkpoint'))
     for name in {'g_depths', 'd_depths'} & given.keys():
         given[name] = [int(depth) for depth in given[name]]
     if given.get('ema_decay') == 0:

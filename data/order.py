@@ -29,6 +29,20 @@ def batch_indices(step, count, batch_size, seed):
     return _permutation(seed, epoch, count)[batch * batch_size:(batch + 1) * batch_size]
 
 
+def mirrored(step, count, batch_size, seed):
+    """Returns which images of the batch of a step are mirrored, bool [batch_size]; arguments as of ``batch_indices``.
+
+    The seed, the epoch and the image determine it.
+    """
+    epoch = int(step) // steps_per_epoch(count, batch_size)
+    return _coins(seed, epoch, count)[batch_indices(step, count, batch_size, seed)]
+
+
+@functools.lru_cache(maxsize=2)
+def _coins(seed, epoch, count):
+    return np.random.RandomState([seed, epoch, 1]).randint(0, 2, count).astype(bool)  # 1: another stream than the order
+
+
 @functools.lru_cache(maxsize=2)
 def _permutation(seed, epoch, count):
     # RandomState, because NEP 19 freezes its streams: a resumed run keeps its order with any version of NumPy.

@@ -2,10 +2,10 @@
 
 import tensorflow.compat.v1 as tf
 
-from data.order import batch_indices
+from data.order import batch_indices, mirrored
 
 
-def stream(images, batch_size, seed, first_step, rank=0, world_size=1):
+def stream(images, batch_size, seed, first_step, rank=0, world_size=1, mirror=False):
     """Returns an endless dataset of the batches of ``first_step`` and all later steps.
 
     A step takes ``batch_size * world_size`` images; each worker gets its own slice of them.
@@ -17,13 +17,18 @@ def stream(images, batch_size, seed, first_step, rank=0, world_size=1):
       first_step: int64 scalar, a number or a tensor; read when an iterator is initialized.
       rank: int, the number of this worker, from 0.
       world_size: int, the number of workers.
+      mirror: whether each image is mirrored in about half of all epochs, see ``mirrored``.
 
     Returns:
       A ``tf.data.Dataset`` of float32 [batch_size, size, size, 3] in [-1, 1].
     """
     def take(step):
-        indices = batch_indices(step, len(images), batch_size * world_size, seed)
-        return images[indices[rank * batch_size:(rank + 1) * batch_size]]
+        own = slice(rank * batch_size, (rank + 1) * batch_size)
+        batch = images[batch_indices(step, len(images), batch_size * world_size, seed)[own]]
+        if mirror:
+            flipped = mirrored(step, len(images), batch_size * world_size, seed)[own]
+            batch[flipped] = batch[flipped, :, ::-1]
+        return batch
 
     @tf.autograph.experimental.do_not_convert  # nothing to convert, and AutoGraph warns on Python 3.13
     def to_float(step):

@@ -19,8 +19,8 @@ class Progress:
         self._title, self._total, self._unit = title, total, unit
         self._done = 0
         self._shown = time.monotonic() - LINE_INTERVAL + max(delay, LINE_INTERVAL / 3)
-        self._bar = tqdm(desc=title, total=total, unit=f' {unit}', delay=delay, dynamic_ncols=True) if (
-            sys.stderr.isatty()) else None
+        self._bar = tqdm(desc=title, total=total, unit=f' {unit}', delay=delay, dynamic_ncols=True, leave=None) if (
+            sys.stderr.isatty()) else None  # leave=None: unless there is a bar above it
 
     def __enter__(self):
         return self

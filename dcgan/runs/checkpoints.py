@@ -22,13 +22,14 @@ class Checkpoints:
     Attributes:
       directory: the RunDirectory.
       latest: the step of the checkpoint last found or saved; None if there is none.
+      best: a step whose checkpoint is kept, too; None if there is none.
     """
 
     def __init__(self, directory):
         """Takes a RunDirectory; nothing is read yet."""
         self.directory = directory
         self._damaged = {}
-        self.latest = None
+        self.latest = self.best = None
 
     def find(self):
         """Returns the step of the newest intact checkpoint, None if no step was ever done; reports damaged ones.
@@ -68,7 +69,7 @@ class Checkpoints:
         self.directory.write('checkpoint', '\n'.join([*lines, '']).encode())
 
     def save(self, session, saver, step, steps_per_epoch):
-        """Saves a checkpoint; removes those that are neither among the newest five nor milestones.
+        """Saves a checkpoint; removes those that are not among the newest five, milestones or the best.
 
         Raises:
           UserError: it cannot be written; those before it are untouched.
@@ -88,7 +89,7 @@ class Checkpoints:
                        for pattern in ('model.ckpt-*', 'model.ckpt-*.index'))
         newest = [former for former in intact if former not in self._damaged][-NEWEST:]
         for former in done:
-            if former not in newest and not is_milestone(former, steps_per_epoch):
+            if former not in newest and former != self.best and not is_milestone(former, steps_per_epoch):
                 self._remove(former)
         self.write_index()
 

@@ -19,7 +19,8 @@ IMAGES_PER_SECOND = {'article': 26, 'demo': 165}
 
 # Where the images are may change: config.json knows them by their number and checksum.
 MAY_DIFFER = 'dataset_dir', 'platform'  # between workers
-MAY_CHANGE = (*MAY_DIFFER, 'epochs', 'max_steps', 'sample_steps', 'save_steps', 'log_steps', 'workers')  # on resume
+MAY_CHANGE = (*MAY_DIFFER, 'epochs', 'max_steps', 'sample_steps', 'save_steps', 'log_steps', 'evaluate_steps',
+              'workers')  # on resume
 
 
 _NUMBER, _OPTIONAL = (int, float), type(None)
@@ -28,14 +29,15 @@ _TYPES = {
     'd_depths': list, 'epochs': int, 'max_steps': (int, _OPTIONAL), 'learning_rate': _NUMBER, 'beta1': _NUMBER,
     'seed': int, 'precision': str, 'deterministic': bool, 'sample_steps': (int, _OPTIONAL), 'save_steps': int,
     'log_steps': int, 'd_learning_rate': (*_NUMBER, _OPTIONAL), 'ema_decay': (*_NUMBER, _OPTIONAL), 'xla': bool,
+    'mirror': bool, 'init_checkpoint': (str, _OPTIONAL), 'evaluate_steps': (int, _OPTIONAL),
     'images': int, 'images_crc32': int, 'workers': int, 'platform': dict,
 }
 _POSITIVE = ('image_size', 'batch_size', 'z_dim', 'epochs', 'max_steps', 'sample_steps', 'save_steps', 'log_steps',
-             'images', 'workers')
+             'evaluate_steps', 'images', 'workers')
 
 
 class Config(NamedTuple):
-    """The settings of a run, each as the flag of its name says. Runs of version 0.1.0 lack those with a default."""
+    """The settings of a run, each as the flag of its name says. Runs of before lack those with a default."""
 
     dataset_dir: str | None
     image_size: int
@@ -57,6 +59,9 @@ class Config(NamedTuple):
     d_learning_rate: float | None = None
     ema_decay: float | None = None
     xla: bool = False
+    mirror: bool = False
+    init_checkpoint: str | None = None
+    evaluate_steps: int | None = None
 
     @property
     def s_size(self):
@@ -69,7 +74,7 @@ class Config(NamedTuple):
         return epoch_steps, min(self.epochs * epoch_steps, self.max_steps or sys.maxsize)
 
 
-DEFAULTS = {**Config._field_defaults, 'workers': 1}  # of what version 0.1.0 did not record
+DEFAULTS = {**Config._field_defaults, 'workers': 1}  # of what earlier versions did not record
 
 
 def resolve(given, preset, defaults, recorded):

@@ -1,6 +1,7 @@
 """What a run logs, in ``log.jsonl`` and as TensorBoard events: every step once, without a gap."""
 
 import json
+import math
 import platform
 import time
 
@@ -23,6 +24,9 @@ DESCRIPTIONS = {
     'collapse': '1 if the generated images were much alike, or the discriminator nearly always right, by medians of '
                 'the last 500 steps.',
     'images_per_second': 'Images trained on per second, since the entry before.',
+    'swd': 'Sliced Wasserstein distance x 1000 from the training images, mean over the levels of the pyramid. Less is '
+           'better.',
+    'msssim': 'Mean multi-scale SSIM of pairs of generated images: how alike they are.',
 }
 
 
@@ -79,7 +83,7 @@ class EventLog:
         if name not in self._described:  # TensorBoard takes the first description
             self._described.add(name)
             scalar.metadata.plugin_data.plugin_name = 'scalars'
-            scalar.metadata.summary_description = DESCRIPTIONS.get(name, '')
+            scalar.metadata.summary_description = DESCRIPTIONS.get(name.rstrip('0123456789k'), '')
         return scalar
 
     def image(self, step, tag, png):
@@ -121,6 +125,13 @@ def read_log(path):
     """Returns the intact lines of a ``log.jsonl``, a Path, as dicts, oldest first; [] if there is no such file."""
     lines = path.read_text(errors='replace').splitlines(keepends=True) if path.exists() else []
     return [entry for entry in map(_entry, lines) if entry]
+
+
+def best_of(entries):
+    """Returns the lowest sliced Wasserstein distance among entries of the log, and its step; infinity and None if none.
+    """
+    measured = [(value, entry['step']) for entry in entries for name, value in entry.items() if name.startswith('swd')]
+    return min(measured, default=(math.inf, None))
 
 
 def _entry(line):

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from dcgan.errors import UserError, reason_of
 from dcgan.runs.checkpoints import EMA_SUFFIX, UNREADABLE, Checkpoints
+from dcgan.runs.event_log import best_of, read_log
 from dcgan.runs.run_directory import WILDCARDS, RunDirectory
 from dcgan.sampling.architecture import architecture
 from dcgan.sampling.exported import PRETRAINED, digest_of, is_statistic, read_exported
@@ -88,8 +89,8 @@ def find(model_dir, wanted):
 
     Args:
       model_dir: the run directory, a Path; None is that of the pretrained generator.
-      wanted: 'latest', the newest that can be read; 'all'; a step, in digits; or the path of a checkpoint, absolute or
-        relative to here or to ``model_dir``.
+      wanted: 'latest', the newest that can be read; 'best', that with the lowest distance in the log; 'all'; a step, in
+        digits; or the path of a checkpoint, absolute or relative to here or to ``model_dir``.
 
     Returns:
       Their paths, at least one, by step. Those that 'latest' skips are reported.
@@ -97,7 +98,7 @@ def find(model_dir, wanted):
     Raises:
       UserError: there is no such checkpoint.
     """
-    if wanted not in ('latest', 'all') and not (wanted.isascii() and wanted.isdecimal()):
+    if wanted not in ('latest', 'best', 'all') and not (wanted.isascii() and wanted.isdecimal()):
         return [_find_path(model_dir, wanted)]
     if model_dir is None and wanted == 'latest':
         return [PRETRAINED]
@@ -116,6 +117,12 @@ def find(model_dir, wanted):
             raise UserError(f'{model_dir} holds no checkpoint of step {wanted:.20}; it holds '
                             f'{", ".join(map(str, steps))}')
         return [checkpoints.path(int(wanted))]
+    if wanted == 'best':
+        _, best = best_of(entry for entry in read_log(model_dir / 'log.jsonl') if entry['step'] in steps)
+        if best is None:
+            raise UserError(f'training measured no checkpoint of {model_dir}; train with --evaluate_steps, or measure '
+                            'all: python evaluate.py --checkpoint=all')
+        return [checkpoints.path(best)]
     paths = [checkpoints.path(step) for step in steps]
     return paths if wanted == 'all' else [next(read_all(reversed(paths))).path]
 

@@ -79,9 +79,14 @@ def open_real_images(run, size, dataset_dir, cache_dir):
         raise UserError(f'the training images are not where they were: {error}; say where they are with --dataset_dir'
                         ) from error
     pack = make_pack(source, crop, size, cache_dir)
+    are_trained_on = pack.crc32 == config['images_crc32'] if 'images_crc32' in config else None
+    return real_images_of(source, pack, crop, are_trained_on)
+
+
+def real_images_of(source, pack, crop, are_trained_on):
+    """Returns the RealImages of a Source that were packed with a crop."""
     # A name need not be valid Unicode, and will be printed.
     names = [name.encode(errors='backslashreplace').decode() for name in source.names if name not in pack.broken]
-    are_trained_on = pack.crc32 == config['images_crc32'] if 'images_crc32' in config else None
     return RealImages(source.name, pack, names, _describe_crop(crop, pack), are_trained_on)
 
 

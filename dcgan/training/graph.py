@@ -12,6 +12,7 @@ from data.stream import stream
 from dcgan.cpu_kernels import cpu_kernels
 from dcgan.runs.checkpoints import EMA_SUFFIX
 from dcgan.sampling.latents import seed_latents
+from dcgan.training.initialization import initialize_from
 from dcgan.training.optimizers import make_optimizers
 from model import DCGAN
 
@@ -37,16 +38,20 @@ class TrainGraph(NamedTuple):
     start: tf.Operation
 
 
-def build_graph(config, images, cluster):
+def build_graph(config, images, cluster, init_checkpoint=None):
     """Builds the graph of a run in the current default graph.
 
     Args:
       config: a Config.
       images: uint8 [n, image_size, image_size, 3], n at least ``batch_size`` times the number of workers.
       cluster: a SingleWorker or Cluster.
+      init_checkpoint: Path of a checkpoint whose weights are the initial ones; None draws them at random.
 
     Returns:
       A TrainGraph.
+
+    Raises:
+      UserError: that checkpoint does not fit.
     """
     tf.set_random_seed(config.seed)
     global_step = tf.train.get_or_create_global_step()
@@ -54,10 +59,13 @@ def build_graph(config, images, cluster):
                   _latents(config, global_step, cluster))
     with tf.control_dependencies(cluster.broadcast([global_step])):
         batches = tf.data.make_initializable_iterator(
-            stream(images, config.batch_size, config.seed, global_step, cluster.rank, cluster.world_size))
+            stream(images, config.batch_size, config.seed, global_step, cluster.rank, cluster.world_size,
+                   config.mirror))
     reals = batches.get_next()
     with cpu_kernels():
         losses = dcgan.loss(reals)
+    if init_checkpoint is not None:
+        initialize_from(init_checkpoint)
     train_op = _train_op(config, dcgan, losses, cluster)
     with tf.control_dependencies([train_op]):
         step = global_step.read_value()

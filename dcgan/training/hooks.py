@@ -180,12 +180,15 @@ class SampleHook(tf.train.SessionRunHook):
 
 
 class LogHook(tf.train.SessionRunHook):
-    """Logs losses, spread, collapse and speed every so many steps."""
+    """Logs losses, spread, collapse and speed every so many steps, and numbers where they are due."""
 
-    def __init__(self, event_log, detector, metrics, schedule):
-        """Takes the EventLog, the CollapseDetector, the metrics of the TrainGraph and the Schedule."""
+    def __init__(self, event_log, detector, evaluator, metrics, schedule):
+        """Takes the EventLog, the CollapseDetector, the TrainingEvaluator (None without --evaluate_steps), the metrics
+        of the TrainGraph and the Schedule.
+        """
         self._event_log = event_log
         self._detector = detector
+        self._evaluator = evaluator
         self._metrics = metrics
         self._schedule = schedule
 
@@ -210,7 +213,11 @@ class LogHook(tf.train.SessionRunHook):
         if self._detector.message != before:
             with contextlib.suppress(OSError):  # ProgressHook handles a reader that is gone
                 tqdm.write(_describe_signs(step, self._detector.message))
-        self._event_log.scalars({**entry, 'collapse': int(bool(self._detector.message)), 'images_per_second': rate})
+        entry |= {'collapse': int(bool(self._detector.message)), 'images_per_second': rate}
+        if self._schedule.is_evaluated(step):
+            entry |= self._evaluator.measure(run_context.session, step)
+            self._logged_time = time.perf_counter()  # the next rate is that of training alone
+        self._event_log.scalars(entry)
 
 
 def _describe_signs(step, signs):
@@ -226,9 +233,10 @@ class ProgressHook(tf.train.SessionRunHook):
     On a terminal it is a bar; elsewhere a line for each step that is logged, and for the last.
     """
 
-    def __init__(self, detector, metrics, schedule, stop):
-        """Takes the CollapseDetector, the metrics of the TrainGraph, the Schedule and the StopHook."""
+    def __init__(self, detector, evaluator, metrics, schedule, stop):
+        """Takes what LogHook takes, but the EventLog, and the StopHook."""
         self._detector = detector
+        self._evaluator = evaluator
         self._metrics = metrics
         self._schedule = schedule
         self._stop = stop
@@ -259,6 +267,8 @@ class ProgressHook(tf.train.SessionRunHook):
         metrics = run_values.results
         step = int(metrics['step'])
         text = f'{self._describe(step)} g_loss {metrics["g_loss"]:.3f} d_loss {metrics["d_loss"]:.3f}'
+        if self._evaluator:
+            text += ''.join(f' {name} {value:.3g}' for name, value in self._evaluator.latest.items())
         if self._detector.message:
             text += f' ({self._detector.message})'
         try:

@@ -20,7 +20,9 @@ from dcgan.runs.config import DEFAULTS, MAY_DIFFER, describe_preset
 from dcgan.runs.event_log import EventLog
 from dcgan.runs.run_directory import RunDirectory, default_model_dir
 from dcgan.sampling.pictures import grid
+from dcgan.sampling.real_images import real_images_of
 from dcgan.training.collapse import CollapseDetector
+from dcgan.training.evaluation import TrainingEvaluator
 from dcgan.training.graph import build_graph
 from dcgan.training.hooks import (
     CheckpointHook,
@@ -32,6 +34,7 @@ from dcgan.training.hooks import (
     StopHook,
     SyncCheckHook,
 )
+from dcgan.training.initialization import find_init_checkpoint
 from dcgan.training.schedule import Schedule
 
 
@@ -68,9 +71,14 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
 
         # Graph.
         stack.enter_context(tf.Graph().as_default())
-        graph = build_graph(config, pack.images, cluster)
+        init_checkpoint = None
+        if config.init_checkpoint and cluster.is_chief and checkpoints.latest is None:
+            init_checkpoint = find_init_checkpoint(config.init_checkpoint)
+        graph = build_graph(config, pack.images, cluster, init_checkpoint)
         if cluster.is_chief:
             _print_header(source, pack, graph, schedule, checkpoints)
+            if init_checkpoint:
+                print(f'weights     begin as those of {init_checkpoint}; both Adams and the step begin anew')
         else:
             print(f'{cluster.names[cluster.rank]} trains on {len(pack.images):,} images of {source.name}, packed in '
                   f'{pack.path}; {cluster.names[0]} shows the progress and writes the run directory')
@@ -89,11 +97,13 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
             directory.write('reals.png', grid(pack.images[:64], 8, 8))
             event_log = EventLog(directory, first_step, tf.get_default_graph())
             detector = CollapseDetector(event_log.entries)
+            evaluator = config.evaluate_steps and TrainingEvaluator(
+                graph, real_images_of(source, pack, config.crop, True), checkpoints, event_log.entries, cache_dir)
             hooks += [
-                stack.enter_context(ProgressHook(detector, graph.metrics, schedule, stop)),
+                stack.enter_context(ProgressHook(detector, evaluator, graph.metrics, schedule, stop)),
                 NanHook(checkpoints, graph.metrics, schedule),
                 SampleHook(directory, event_log, graph, schedule),
-                LogHook(event_log, detector, graph.metrics, schedule),
+                LogHook(event_log, detector, evaluator, graph.metrics, schedule),
                 CheckpointHook(checkpoints, saver, graph.metrics, schedule),
             ]
 

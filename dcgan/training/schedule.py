@@ -23,7 +23,11 @@ class Schedule(NamedTuple):
 
     def is_logged(self, step):
         """Returns whether the step is logged."""
-        return step % self.config.log_steps == 0
+        return step % self.config.log_steps == 0 or self.is_evaluated(step)
+
+    def is_evaluated(self, step):
+        """Returns whether the generator is measured after the step."""
+        return self.config.evaluate_steps is not None and step % self.config.evaluate_steps == 0
 
     def is_sampled(self, step):
         """Returns whether a grid is drawn after the step."""
@@ -32,7 +36,8 @@ class Schedule(NamedTuple):
 
     def is_saved(self, step):
         """Returns whether a checkpoint is saved after the step."""
-        return step % self.config.save_steps == 0 or is_milestone(step, self.epoch_steps)
+        return (step % self.config.save_steps == 0 or is_milestone(step, self.epoch_steps)
+                or self.is_evaluated(step))
 
     def epoch(self, step):
         """Returns the number of the epoch, from 1, that a step belongs to."""

@@ -1,0 +1,58 @@
+"""Numbers during training: how close the generator's images are to the training images."""
+
+import tensorflow.compat.v1 as tf
+
+from dcgan.metrics.evaluator import Evaluator
+from dcgan.metrics.names import metric_name, parse_metrics
+from dcgan.runs.checkpoints import EMA_SUFFIX
+from dcgan.runs.event_log import best_of
+from dcgan.sampling.checkpoint import GeneratorCheckpoint
+from dcgan.sampling.generator import TrainedGenerator
+
+MOST_IMAGES = 2000  # fewer than evaluate.py takes by default, as training waits
+
+
+class TrainingEvaluator:
+    """Measures swd2k and msssim2k of the generator in training, by averaged weights where they are kept.
+
+    Attributes:
+      latest: the numbers that were measured last, {name of a metric: value}.
+    """
+
+    def __init__(self, graph, real_images, checkpoints, entries, cache_dir):
+        """Takes a TrainGraph, the RealImages of the training, the Checkpoints, whose best it sets, the entries of the
+        log so far, and the folder of temporary files.
+
+        Raises:
+          UserError: there are too few images, or they are too small.
+        """
+        self._generator, self._checkpoints = graph.dcgan.g, checkpoints
+        self._z_dim, self._s_size = graph.dcgan.z_dim, graph.dcgan.s_size
+        averages = {variable.op.name.removesuffix(EMA_SUFFIX): variable for variable in tf.global_variables()
+                    if variable.op.name.endswith(EMA_SUFFIX)}
+        self._variables = {variable.op.name: averages.get(variable.op.name, variable)
+                           for variable in self._generator.variables}
+        self._weights = 'ema' if averages else 'trained'
+        half = len(real_images.names) // 2
+        counts = {'swd': min(MOST_IMAGES, half), 'msssim': min(MOST_IMAGES, half * half)}
+        metrics = parse_metrics([metric_name(kind, count) for kind, count in counts.items()])
+        self._evaluator = Evaluator(real_images, metrics, seed=0, inception=None, cache_dir=cache_dir)
+        self._lowest, checkpoints.best = best_of(entries)
+        self.latest = {}
+
+    def measure(self, session, step):
+        """Returns {name of a metric: value}, of swd the mean; ``session`` is that of the training.
+
+        Raises:
+          UserError: temporary files cannot be written.
+        """
+        checkpoint = GeneratorCheckpoint(
+            self._checkpoints.path(step), session.run(self._variables), self._z_dim, self._s_size,
+            self._generator.depths[:-1], self._weights, step, {})
+        with TrainedGenerator(checkpoint) as generator:
+            results = self._evaluator.measure(generator)
+        self.latest = {result.metric: result.value for result in results if result.part in ('', 'mean')}
+        [distance] = [value for name, value in self.latest.items() if name.startswith('swd')]
+        if distance < self._lowest:
+            self._lowest, self._checkpoints.best = distance, step
+        return self.latest

@@ -1,0 +1,53 @@
+"""Begins a run with the weights of another checkpoint."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from dcgan.errors import UserError, reason_of
+from dcgan.runs.checkpoints import UNREADABLE
+from dcgan.sampling.checkpoint import find, open_run
+
+
+def find_init_checkpoint(path):
+    """Returns the Path of the checkpoint that --init_checkpoint names: a checkpoint, or a run for its newest one.
+
+    Raises:
+      UserError: there is none, or it is an exported generator.
+    """
+    [found] = find(open_run(path), 'latest') if Path(path).is_dir() else find(None, path)
+    if found.suffix == '.npz':
+        raise UserError(f'{found} is an exported generator; --init_checkpoint needs both networks, as the checkpoints '
+                        'of a run hold them')
+    return found
+
+
+def initialize_from(path):
+    """Lets the variables of both networks in the default graph begin with the values of a checkpoint.
+
+    The optimizers and ``global_step`` begin as in any run. The checkpoint may be this project's, or TensorFlow 1's of
+    the article.
+
+    Args:
+      path: a Path, as TensorFlow has it.
+
+    Raises:
+      UserError: it cannot be read, or its variables do not fit.
+    """
+    variables = {variable.op.name: variable for variable in tf.global_variables()
+                 if variable.op.name.startswith(('g/', 'd/'))}
+    try:
+        reader = tf.train.load_checkpoint(str(path))
+        shapes = reader.get_variable_to_shape_map()
+        for name, variable in variables.items():
+            if name not in shapes:
+                raise UserError(f'{path} has no variable {name}; --init_checkpoint needs both networks of the article')
+            if shapes[name] != variable.shape.as_list():
+                raise UserError(f'{name} has shape {shapes[name]} in {path}, and {variable.shape.as_list()} here; give '
+                                'the --g_depths, --d_depths, --image_size and --z_dim with which it was trained')
+            if not np.isfinite(reader.get_tensor(name)).all():
+                raise UserError(f'{name} is NaN or infinite in {path}; use another checkpoint')
+    except UNREADABLE as error:
+        raise UserError(f'cannot read {path}: {reason_of(error)}') from error
+    tf.train.init_from_checkpoint(str(path), variables)
