@@ -101,5 +101,6 @@ def _require_bfloat16():
         raise UserError('--precision=bfloat16 needs oneDNN, which the environment variable TF_ENABLE_ONEDNN_OPTS='
                         f'{os.environ["TF_ENABLE_ONEDNN_OPTS"]} turns off; unset it')
     if not re.search(r'\b(avx512f|avx_ne_convert|bf16)\b', _cpuinfo()):
-        raise UserError('--precision=bfloat16 needs a CPU with AVX-512, AVX-NE-CONVERT or bf16, and /proc/cpuinfo '
-                        'lists none of them; use --precision=float32')
+        found = '/proc/cpuinfo lists none of them' if _cpuinfo() else 'this system does not say what it has'
+        raise UserError(f'--precision=bfloat16 needs a CPU with AVX-512, AVX-NE-CONVERT or bf16, and {found}; use '
+                        '--precision=float32')

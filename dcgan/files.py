@@ -10,6 +10,10 @@ import platformdirs
 
 from dcgan.errors import UserError, reason_of
 
+# Windows does not allow these in a file's name, nor these names with any suffix.
+RESERVED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+DEVICES = re.compile(r'(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?', re.IGNORECASE)
+
 CACHE_DIR = platformdirs.user_cache_dir('dcgan-faces', appauthor=False)
 
 
@@ -33,6 +37,12 @@ def local_path(text, flag):
         raise UserError(f'--{flag}={text}: the home folder does not exist or is unknown (is HOME set?); write the '
                         'whole path')
     return Path(path)
+
+
+def safe_name(name):
+    """Returns a name that a file or folder may have on every system, as close as possible to the given one."""
+    name = RESERVED.sub('_', name).rstrip('. ') or '_'
+    return f'_{name}' if DEVICES.fullmatch(name) else name
 
 
 @contextlib.contextmanager

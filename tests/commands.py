@@ -19,8 +19,10 @@ if hasattr(os, 'fork'):
     _context.set_forkserver_preload(['dcgan', 'tensorflow.compat.v1'])
 
 
-def run_script(script, *flags, cwd=None, timeout=120):
+def run_script(script, *flags, cwd=None, timeout=120, prepare=None):
     """Runs a script of the checkout, e.g. 'sample.py'; returns a CompletedProcess with its output as text.
+
+    ``prepare``, a function of a module, is called in its process first.
 
     Raises:
       subprocess.TimeoutExpired: it did not end within ``timeout`` seconds.
@@ -28,7 +30,8 @@ def run_script(script, *flags, cwd=None, timeout=120):
     arguments = [str(ROOT / script), *map(str, flags)]
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder, name) for name in ('stdout', 'stderr')]
-        process = _context.Process(target=_run, args=(arguments, cwd or os.getcwd(), dict(os.environ), outputs))
+        process = _context.Process(target=_run, args=(
+            arguments, cwd or os.getcwd(), dict(os.environ), outputs, prepare))
         process.start()
         process.join(timeout)
         if process.is_alive():
@@ -39,11 +42,13 @@ def run_script(script, *flags, cwd=None, timeout=120):
         return subprocess.CompletedProcess(arguments, process.exitcode, stdout, stderr)
 
 
-def _run(arguments, cwd, environment, outputs):
+def _run(arguments, cwd, environment, outputs, prepare):
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
     for descriptor, path in enumerate(outputs, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
     sys.argv = arguments
+    if prepare is not None:
+        prepare()
     runpy.run_path(arguments[0], run_name='__main__')

@@ -7,7 +7,7 @@ import numpy as np
 
 from data.crop import RESIZER
 from dcgan.errors import UserError, reason_of
-from dcgan.files import local_path
+from dcgan.files import local_path, safe_name
 from dcgan.metrics.disk_arrays import cached, stored
 from dcgan.metrics.distances import feature_statistics, frechet_distance, kernel_distance
 from dcgan.metrics.inception import GRAPH_NAME, GRAPH_SOURCE, Inception
@@ -156,7 +156,7 @@ class Evaluator:
         """Returns the features of real images from the cache file that all runs on these images share."""
         if half not in self._real_feature_cache:  # verify the file's checksum only once
             images = images[:self._most_features]
-            name = (f'{self._real_images.name}-{self._real_images.pack.crc32:08x}-{half}-{len(images)}-seed-'
+            name = (f'{safe_name(self._real_images.name)}-{self._real_images.pack.crc32:08x}-{half}-{len(images)}-seed-'
                     f'{self._seed}-{self._inception.digest[:16]}.features')
             self._real_feature_cache[half] = cached(
                 lambda: self._inception.features(images, 'features of real images'),

@@ -11,7 +11,7 @@ from pathlib import Path
 import filelock
 
 from dcgan.errors import UserError, reason_of
-from dcgan.files import local_path, write_atomically
+from dcgan.files import local_path, safe_name, write_atomically
 from dcgan.runs.config import DEFAULTS, MAY_CHANGE, problem_of
 
 WILDCARDS = '[]*?\\'  # in a path: TensorFlow takes them for a pattern when it looks for a checkpoint
@@ -22,7 +22,12 @@ HALF_WRITTEN = ('*.part', 'samples/*.part', 'model.ckpt-*.tempstate*')
 
 def default_model_dir(dataset):
     """Returns the run directory for a data set of that name, a Path."""
-    return Path('runs', re.sub(f'[{re.escape(WILDCARDS)}]', '_', dataset))
+    return Path('runs', safe_name(re.sub(f'[{re.escape(WILDCARDS)}]', '_', dataset)))
+
+
+def is_pattern(path):
+    """Returns whether TensorFlow takes a Path for a pattern when it looks for a checkpoint."""
+    return not set(path.as_posix()).isdisjoint(WILDCARDS)  # a backslash between folders, on Windows, is none
 
 
 class RunDirectory:
@@ -39,7 +44,7 @@ class RunDirectory:
           UserError: TensorFlow would not find checkpoints in one of that name.
         """
         self.path = local_path(path, 'model_dir')
-        if not set(str(self.path)).isdisjoint(WILDCARDS):
+        if is_pattern(self.path):
             raise UserError(f'the run directory {self.path} has one of {WILDCARDS} in its name, which TensorFlow takes '
                            'for a pattern when it looks for checkpoints; choose another with --model_dir')
 
@@ -185,6 +190,6 @@ def _identity(path):
 
 def _read_owner(path):
     try:
-        return path.read_text(errors='replace')
+        return path.read_text(encoding='utf-8', errors='replace')
     except OSError:
         return 'a process that has just started'
