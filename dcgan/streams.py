@@ -6,6 +6,7 @@ import sys
 
 # Control characters, which a file's name may hold, but those that text and progress bars need.
 CONTROL = re.compile(r'[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]')
+CURSOR_UP = re.compile(r'(?:\x1b\[A)+')  # what tqdm writes between bars, by itself
 
 
 def protect_standard_streams():
@@ -32,7 +33,9 @@ class _ProtectedStream:
         self._stream = stream
 
     def write(self, text):
-        return self._try(self._stream.write, CONTROL.sub(lambda match: f'\\x{ord(match[0]):02x}', text))
+        if not CURSOR_UP.fullmatch(text):
+            text = CONTROL.sub(lambda match: f'\\x{ord(match[0]):02x}', text)
+        return self._try(self._stream.write, text)
 
     def flush(self):
         self._try(self._stream.flush)

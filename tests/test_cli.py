@@ -123,13 +123,14 @@ def test_without_a_terminal_progress_is_a_line_for_each_logged_step(faces, tmp_p
     assert '\r' not in done.stderr
 
 
+class Stream:
+    written = ''
+
+    def write(self, text):
+        self.written += text
+
+
 def test_control_characters_in_names_do_not_reach_the_terminal():
-    class Stream:
-        written = ''
-
-        def write(self, text):
-            self.written += text
-
     stream = Stream()
     _ProtectedStream(stream).write('a\x1b[31mred\x07\tb\n')
     assert stream.written == 'a\\x1b[31mred\\x07\tb\n'
@@ -166,3 +167,11 @@ def test_a_path_of_another_place_is_refused(faces, tmp_path, flag, message):
     assert message in done.stderr
     assert 'Traceback' not in done.stderr
     assert not [*tmp_path.glob('*:'), *tmp_path.glob('~*')]
+
+
+def test_bars_may_move_the_cursor():
+    stream = Stream()
+    protected = _ProtectedStream(stream)
+    protected.write('\x1b[A\x1b[A')
+    protected.write('name\x1b[A')
+    assert stream.written == '\x1b[A\x1b[Aname\\x1b[A'

@@ -40,6 +40,10 @@ class TrainingEvaluator:
         self._lowest, checkpoints.best = best_of(entries)
         self.latest = {}
 
+    def describe(self):
+        """Returns the distance that was measured last, for the progress bar; '' before the first."""
+        return ''.join(f'{name} {value:.1f}' for name, value in self.latest.items() if name.startswith('swd'))
+
     def measure(self, session, step):
         """Returns {name of a metric: value}, of swd the mean; ``session`` is that of the training.
 

@@ -257,7 +257,7 @@ class ProgressHook(tf.train.SessionRunHook):
         images = self._schedule.step_images
         if sys.stderr.isatty():
             self._bar = tqdm(total=self._schedule.last_step * images, initial=step * images, unit=' img',
-                             dynamic_ncols=True, bar_format='{desc} {rate_fmt} {remaining} left |{bar}|')
+                             dynamic_ncols=True, bar_format='{desc} {rate_fmt} {remaining} left{postfix} |{bar}|')
             self._bar.set_description_str(self._describe(step), refresh=False)
 
     def before_run(self, run_context):
@@ -267,16 +267,14 @@ class ProgressHook(tf.train.SessionRunHook):
         metrics = run_values.results
         step = int(metrics['step'])
         text = f'{self._describe(step)} g_loss {metrics["g_loss"]:.3f} d_loss {metrics["d_loss"]:.3f}'
-        if self._evaluator:
-            text += ''.join(f' {name} {value:.3g}' for name, value in self._evaluator.latest.items())
-        if self._detector.message:
-            text += f' ({self._detector.message})'
+        more = ', '.join(filter(None, [self._evaluator and self._evaluator.describe(), self._detector.message]))
         try:
             if self._bar is not None:
                 self._bar.set_description_str(text, refresh=False)
+                self._bar.set_postfix_str(more, refresh=False)
                 self._bar.update(self._schedule.step_images)
             elif self._schedule.is_logged(step) or step == self._schedule.last_step or run_context.stop_requested:
-                print(f'{text} {self._speed(step)}', file=sys.stderr, flush=True)
+                print(f'{text} {self._speed(step)}{more and f", {more}"}', file=sys.stderr, flush=True)
         except OSError:  # its reader is gone, as "| tee" is after the Ctrl-C that the run gets, too
             self._stop.request(SIGPIPE)
 

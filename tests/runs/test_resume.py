@@ -402,5 +402,5 @@ def test_a_collapse_is_reported_and_stops_nothing(fit, tmp_path, capsys):
     assert log(folder)[-1]['collapse'] == 1
     said = capsys.readouterr()
     assert re.search(r'step \d+: discriminator nearly always right, by medians of the last 500 steps', said.out)
-    assert '(discriminator nearly always right)' in said.err
+    assert 'left, discriminator nearly always right' in said.err
     assert variables(folder)['global_step'] == 2 * WINDOW
