@@ -14,7 +14,8 @@ from dcgan.files import local_path, require_writable, write_output
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string('dataset_dir', None, 'Folder of images or a .zip of one. Default: the embedded faces.')
+flags.DEFINE_string('dataset_dir', None, 'Images: a folder, .zip, .tar or .parquet files. Default: the '
+                    'embedded faces.')
 flags.DEFINE_integer('rounds', 5, 'Number of measurements of each figure.', lower_bound=1)
 flags.DEFINE_string('json', None, 'Also write all measurements to this JSON file; replaces it.')
 

@@ -26,7 +26,8 @@ from dcgan.signals import exit_status
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string('dataset_dir', None, 'Folder of images, at any depth, or a .zip of one. Default: embedded faces.')
+flags.DEFINE_string('dataset_dir', None, 'Images: a folder, at any depth, a .zip or .tar, or .parquet files. Default: '
+                    'the embedded faces.')
 flags.DEFINE_string('model_dir', None, "Run directory. Default: runs/<the data set's name>.")
 flags.DEFINE_string('cache_dir', CACHE_DIR, 'Folder of the packs of decoded images.')
 flags.DEFINE_enum('preset', None, PRESETS, 'Defaults of --g_depths, --d_depths, --batch_size, --epochs and '

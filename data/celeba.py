@@ -7,6 +7,7 @@ The check reads every image, which takes some minutes. It exits with status 0 if
 """
 
 import hashlib
+import itertools
 import json
 import re
 import sys
@@ -29,11 +30,17 @@ CHECKSUMS = Path(__file__).with_name('celeba_sha256.json')  # {name: first 16 he
 INSTRUCTIONS = f"""CelebA (Liu, Luo, Wang and Tang, ICCV 2015): {COUNT:,} photographs of celebrities. They are for
 non-commercial research only and may not be redistributed. Terms: https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html
 
+From its authors:
 1. On that page, follow "Align&Cropped Images", open the folder Img and download img_align_celeba.zip (1.4 GB) in a
    browser. Other programs get a web page under the same name, and so does everyone once the daily quota of Google
    Drive is used up. (torchvision gives the MD5 of the archive as 00d2c5bc6d35e252742224ab0c1e8fcb.)
 2. Do not unpack it: --dataset_dir=img_align_celeba.zip reads the archive itself. An unpacked folder works, too.
-3. Check that the download is complete: python -m data.celeba img_align_celeba.zip"""
+3. Check that the download is complete: python -m data.celeba img_align_celeba.zip
+
+From the Hugging Face hub, where others uploaded a copy as .parquet files; CelebA's terms hold:
+1. pip install huggingface_hub '.[parquet]'
+2. hf download flwrlabs/celeba --repo-type dataset --local-dir celeba
+3. --dataset_dir=celeba reads these files."""
 
 
 def missing_images(names, shape):
@@ -53,14 +60,9 @@ def missing_images(names, shape):
     missing = COUNT - len(numbers)
     if len(numbers) < 0.9 * len(names) or not missing:
         return None
-    first = []
-    number = 0
-    while len(first) < min(missing, 3):
-        number += 1
-        if number not in numbers:
-            first.append(_name(number))
-    more = ', ...' if missing > len(first) else ''
-    return f"found {len(numbers):,} of CelebA's {COUNT:,} images; {missing:,} missing: {', '.join(first)}{more}"
+    first = itertools.islice((number for number in range(1, COUNT + 1) if number not in numbers), 3)
+    return (f"found {len(numbers):,} of CelebA's {COUNT:,} images; {missing:,} missing: "
+            f"{', '.join(map(_name, first))}{', ...' if missing > 3 else ''}")
 
 
 def problems_of(source):
@@ -100,11 +102,10 @@ def problems_of(source):
         results = pool.imap(check, source.names, chunksize=64)
         for result, example in Progress(f'checking {source.name}', len(source.names), 'images').of(results):
             found.setdefault(result, []).append(example)
-    found.pop('no checksum', None)
-    right = found.pop('right checksum', None)
     for result, examples in found.items():
-        yield f'{result}: {len(examples):,} images, e.g. {"; ".join(examples[:3])}'
-    if not right:
+        if result not in ('no checksum', 'right checksum'):
+            yield f'{result}: {len(examples):,} images, e.g. {"; ".join(examples[:3])}'
+    if 'right checksum' not in found:
         yield f'none of the {len(checksums)} known checksums matches'
 
 

@@ -29,8 +29,9 @@ def _quotas(proc, mount):
         # Within a container, the path may be that of the host: then only the root of the mount exists.
         parts = [part for part in path.split('/') if part not in ('', '..')]
         for depth in range(len(parts), -1, -1):
-            folders = [os.path.join(mount, *top, *parts[:depth]) for top in _mounts(controllers)]
-            for folder in folders:
+            # Version 2 has no controllers, version 1 a folder for each.
+            for top in (controllers, 'cpu') if controllers else ('', 'unified'):
+                folder = os.path.join(mount, top, *parts[:depth])
                 limit = _read(os.path.join(folder, 'cpu.max')).split() or [
                     _read(os.path.join(folder, 'cpu.cfs_quota_us')), _read(os.path.join(folder, 'cpu.cfs_period_us'))]
                 try:
@@ -39,11 +40,6 @@ def _quotas(proc, mount):
                     continue
                 if quota > 0 and period > 0:
                     yield quota / period
-
-
-def _mounts(controllers):
-    """Returns the places of a hierarchy below the mount: version 2 has no controllers, version 1 a folder for each."""
-    return [(controllers,), ('cpu',)] if controllers else [(), ('unified',)]
 
 
 def _read(path):

@@ -128,8 +128,18 @@ def crop_and_resize(decoded, crop, size):
     """
     image = decoded.image
     rows, columns = crop_of(crop, image.size if decoded.orientation > 4 else image.size[::-1])
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    step = max(1, STRIP // width)
     with _as_user_errors('convert'):
-        return _resize(decoded, rows, columns, size)
+        if height <= step:
+            # Crop first: resize(box=...) would let pixels outside the crop bleed in.
+            return _strip(decoded, rows, columns).resize((size, size), Image.Resampling.BILINEAR)
+        # Pillow resizes the rows first, then the columns; the rows do not depend on each other.
+        narrow = Image.new('RGB', (size, height))
+        for start in range(rows.start, rows.stop, step):
+            strip = _strip(decoded, slice(start, min(start + step, rows.stop)), columns)
+            narrow.paste(strip.resize((size, strip.height), Image.Resampling.BILINEAR), (0, start - rows.start))
+        return narrow.resize((size, size), Image.Resampling.BILINEAR)
 
 
 @contextlib.contextmanager
@@ -144,20 +154,6 @@ def _as_user_errors(verb):
     except Exception as error:  # a damaged file can raise anything
         reason = str(error).partition('\n')[0] or type(error).__name__
         raise UserError(f'cannot {verb} the file: {reason}') from error
-
-
-def _resize(decoded, rows, columns, size):
-    height, width = rows.stop - rows.start, columns.stop - columns.start
-    step = max(1, STRIP // width)
-    if height <= step:
-        # Crop first: resize(box=...) would let pixels outside the crop bleed in.
-        return _strip(decoded, rows, columns).resize((size, size), Image.Resampling.BILINEAR)
-    # Pillow resizes the rows first, then the columns; the rows do not depend on each other.
-    narrow = Image.new('RGB', (size, height))
-    for start in range(rows.start, rows.stop, step):
-        strip = _strip(decoded, slice(start, min(start + step, rows.stop)), columns)
-        narrow.paste(strip.resize((size, strip.height), Image.Resampling.BILINEAR), (0, start - rows.start))
-    return narrow.resize((size, size), Image.Resampling.BILINEAR)
 
 
 def _memory(image, size):

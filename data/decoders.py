@@ -18,6 +18,7 @@ IMAGES_PER_REQUEST = 32  # how many a decoder gets at a time, at most
 BYTES_PER_REQUEST = 1 << 22  # of encoded images, and of decoded ones, unless one alone has more
 ENCODED_MEMORY = 1 << 26  # bytes of encoded images in memory, unless one alone has more
 DECODING_MEMORY = 1 << 29  # bytes for decoding large images at the same time, unless one alone takes more
+MAX_DEATHS = 8  # of workers in a row
 
 
 class Budget:
@@ -46,32 +47,59 @@ class Budget:
 def decoders(source, crop, size):
     """Starts a ``data.worker`` per core; kills them when the context ends, busy or stopped as they may be.
 
-    A worker also ends when its standard input closes, and so when this process is killed.
+    A worker also ends when its standard input closes, and so when this process is killed. One that dies is replaced.
 
     Gives:
-      An iterator over the workers' answers, in the order of ``source.names``. It raises a UserError if a worker dies.
+      An iterator over the workers' answers, in the order of ``source.names``; of an image at which two workers died, a
+      UserError. It raises one if workers keep dying.
     """
     requests = list(_requests(source, size))
     count = min(available_cores(), len(requests))
     encoded_memory, decoding_memory = Budget(ENCODED_MEMORY), Budget(DECODING_MEMORY)
     workers, idle = [], queue.SimpleQueue()
+    starting, has_ended, deaths = threading.Lock(), False, 0  # deaths in a row
     threads = ThreadPool(2 * count)  # one waits for a worker while another reads files
+
+    def start():
+        with starting:
+            if has_ended:
+                raise UserError('the decoders have ended')
+            workers.append(subprocess.Popen(
+                [sys.executable, '-m', 'data.worker', crop, str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                cwd=Path(__file__).parent.parent, start_new_session=True))  # so that Ctrl-C reaches this process only
+            return workers[-1]
 
     def decode(names, amount):
         with encoded_memory.using(amount):
-            files = [_read(source, name) for name in names]
+            files, answers, suspect = [_read(source, name) for name in names], [], None
             worker = idle.get()
             try:
-                pickle.dump([file for file in files if isinstance(file, bytes)], worker.stdin)
-                worker.stdin.flush()
-                files = [file if isinstance(file, UserError) else None for file in files]  # the worker has them now
-                return [file or receive(worker) for file in files]
-            except (EOFError, OSError, pickle.UnpicklingError) as error:
-                raise UserError(f'the process that decodes {names[0]} and the next {len(names) - 1} images ended with '
-                                f'status {worker.wait()}; it may have run out of memory: close other programs and try '
-                                'again') from error
+                while (status := ask(worker, files, answers)) is not None:
+                    name = names[len(answers)]
+                    if deaths >= MAX_DEATHS:
+                        raise UserError(f'the process that decodes {name} ended with status {status}, as {deaths} in a '
+                                        'row did; they may have run out of memory: close other programs and try again')
+                    if name == suspect:
+                        answers.append(UserError(f'the process that decodes it ended with status {status}'))
+                    suspect, worker = name, start()  # tries once more: it may have been killed for another reason
             finally:
                 idle.put(worker)
+            return answers
+
+    def ask(worker, files, answers):
+        """Adds the answers that are missing. If the worker dies, returns its exit status."""
+        nonlocal deaths
+        rest = files[len(answers):]
+        try:
+            pickle.dump([file for file in rest if isinstance(file, bytes)], worker.stdin)
+            worker.stdin.flush()
+            for file in rest:
+                answers.append(receive(worker) if isinstance(file, bytes) else file)
+                deaths = 0
+        except (EOFError, OSError, ValueError, pickle.UnpicklingError):  # ValueError: its pipes are closed
+            deaths += 1
+            return _end(worker)
+        return None
 
     def receive(worker):
         answer = pickle.load(worker.stdout)
@@ -98,20 +126,24 @@ def decoders(source, crop, size):
 
     try:
         for _ in range(count):
-            workers.append(subprocess.Popen(
-                [sys.executable, '-m', 'data.worker', crop, str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                cwd=Path(__file__).parent.parent, start_new_session=True))  # so that Ctrl-C reaches this process only
-            idle.put(workers[-1])
+            idle.put(start())
         yield answers()
     finally:
+        with starting:
+            has_ended = True
         for worker in workers:
             worker.kill()
         threads.terminate()
         for worker in workers:
-            worker.wait()
-            for pipe in worker.stdin, worker.stdout:
-                with contextlib.suppress(OSError):  # of what was not written yet
-                    pipe.close()
+            _end(worker)
+
+
+def _end(worker):
+    """Closes the pipes of a worker, which ends it if it has not ended; returns its exit status."""
+    for pipe in worker.stdout, worker.stdin:
+        with contextlib.suppress(OSError):  # of what was not written yet
+            pipe.close()
+    return worker.wait()
 
 
 def _requests(source, size):

@@ -23,7 +23,7 @@ import numpy as np
 from data.crop import CROPS, MAX_PIXELS, RESIZER, crop_of
 from data.decoders import decoders
 from dcgan.errors import UserError, reason_of
-from dcgan.files import CACHE_DIR, local_path, replacing, write_atomically
+from dcgan.files import CACHE_DIR, local_path, replacing, safe_name, write_atomically
 from dcgan.progress import Progress
 from dcgan.streams import protect_standard_streams
 
@@ -87,23 +87,20 @@ def make_pack(source, crop, size, cache_dir):
     """
     skipped = {reason: {'count': len(names), 'names': sorted(names)[:MAX_LISTED]}
                for reason, names in source.skipped.items()}
+    stamps = json.dumps([source.names, source.stamps, crop, size, RESIZER])
+    fingerprint = hashlib.sha256(stamps.encode()).hexdigest()[:16]
     facts = {'source': source.name, 'path': source.path, 'crop': crop, 'size': size, 'resizer': RESIZER,
-             'fingerprint': _fingerprint(source, crop, size), 'skipped': skipped}
-    name = source.name
+             'fingerprint': fingerprint, 'skipped': skipped}
+    name = safe_name(source.name)
     while len(os.fsencode(name)) > MAX_NAME:
         name = name[:-1]
-    path = local_path(cache_dir, 'cache_dir') / f'{name}-{crop}-{size}-{facts["fingerprint"]}.npy'
+    path = local_path(cache_dir, 'cache_dir') / f'{name}-{crop}-{size}-{fingerprint}.npy'
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return _load(path, source, facts) or _build(path, source, facts)
     except OSError as error:
         raise UserError(f'cannot write {path}: {reason_of(error)}; it takes {_file_size(source, size):,} bytes; choose '
                         'another folder with --cache_dir') from error
-
-
-def _fingerprint(source, crop, size):
-    facts = json.dumps([source.names, source.stamps, crop, size, RESIZER])
-    return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
 def _load(path, source, expected):
@@ -135,16 +132,16 @@ def _load(path, source, expected):
 
 
 def _build(path, source, facts):
-    _make_way(path, path.with_suffix('.json'), path.with_suffix('.lock'))
+    for suffix in '.npy', '.json', '.lock':
+        if path.with_suffix(suffix).is_dir():
+            _remove(path.with_suffix(suffix))
     with _locked(path):
         if path.exists() and (pack := _load(path, source, facts)):  # another process has built it meanwhile
             return pack
         for part in path.parent.glob(f'{glob.escape(path.stem)}.*.part'):  # a killed process left it
             _remove(part)
-        needed = _file_size(source, facts['size'])
-        if needed > shutil.disk_usage(path.parent).free:
-            _remove_outdated(path, facts)
-        free = shutil.disk_usage(path.parent).free
+        _remove_outdated(path, facts)
+        needed, free = _file_size(source, facts['size']), shutil.disk_usage(path.parent).free
         if needed > free:
             raise UserError(f'cannot write {path}: it takes {needed:,} bytes and only {free:,} are free; choose '
                             'another folder with --cache_dir, or remove cached packs: python -m data.pack --clear')
@@ -153,7 +150,6 @@ def _build(path, source, facts):
                 facts = facts | _write_images(file, source, facts['crop'], facts['size'], path.with_suffix('.json'))
             facts['crc32'] = _checksum(part)
             _write_facts(path.with_suffix('.json'), facts)
-        _remove_outdated(path, facts)
     return _load(path, source, facts)
 
 
@@ -208,13 +204,6 @@ def _remove(path):
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _make_way(*paths):
-    """Removes folders where files must be."""
-    for path in paths:
-        if path.is_dir():
-            _remove(path)
 
 
 def _write_images(file, source, crop, size, facts_path):

@@ -1,14 +1,17 @@
-"""Opens a data set: a folder of images, a .zip of one, or the embedded faces."""
+"""Opens a data set: a folder, .zip or .tar of images, .parquet files with images, or the embedded faces."""
 
 import difflib
 import os
 import stat
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from data.folders import RUN_FILES, is_run_directory, open_folder
-from data.formats import HIDDEN
+from data.formats import HIDDEN, NOT_IMAGE
+from data.parquet import open_parquet
+from data.tars import open_tar
 from data.zips import open_zip
 from dcgan.errors import UserError, reason_of
 from dcgan.files import local_path
@@ -45,18 +48,18 @@ class Source(NamedTuple):
 
 
 def open_source(path=None):
-    """Finds the images in a folder, at any depth, or in a .zip.
+    """Finds the images in a folder, at any depth, in a .zip or .tar, or in .parquet files or a folder of them.
 
     An image is what begins like one, whatever its name, except hidden files and what systems keep for themselves.
 
     Args:
-      path: the folder or archive; None means the embedded faces.
+      path: the folder or file; None means the embedded faces.
 
     Returns:
       A Source of at least one image.
 
     Raises:
-      UserError: the path does not exist, is not a folder or .zip, contains no image, or is a run directory.
+      UserError: the path does not exist, is something else, contains no image, or is a run directory.
     """
     if path == '':
         raise UserError('--dataset_dir is empty; expected a folder of images or a .zip of one')
@@ -73,7 +76,7 @@ def open_source(path=None):
     if stat.S_ISDIR(mode) and is_run_directory(path):
         raise UserError(f'{path} is a run directory ({", ".join(RUN_FILES)}); expected the folder of the images it was '
                         'trained on')
-    files, skipped, read = (open_folder if stat.S_ISDIR(mode) else open_zip)(path)
+    files, skipped, read = _open_folder(path) if stat.S_ISDIR(mode) else _open_file(path)
     if not files:
         raise UserError(f'found no image in {path}: '
                         + (f'skipped {_describe(skipped)}' if skipped else 'it is empty')
@@ -105,6 +108,31 @@ def require_outside(source, model_dir):
     if run.startswith(folder) and any(name.startswith(inside) for name in source.names):
         raise UserError(f'the run directory {model_dir} is the folder of the images or lies in it, and '
                         'is a folder of training images; choose another with --model_dir')
+
+
+def _open_folder(path):
+    """Opens the images of a folder or, if it has none, those in its .parquet files."""
+    files, skipped, read = open_folder(path)
+    shards = sorted(name for name in skipped.get(NOT_IMAGE, []) if name.lower().endswith('.parquet'))
+    if files or not shards:
+        return files, skipped, read
+    skipped[NOT_IMAGE] = [name for name in skipped[NOT_IMAGE] if name not in shards]
+    files, unusable, read = open_parquet(path, shards)
+    return files, {reason: names for reason, names in {**skipped, **unusable}.items() if names}, read
+
+
+def _open_file(path):
+    """Opens a file by what it is, not by its suffix."""
+    try:
+        with path.open('rb') as file:
+            head = file.read(tarfile.BLOCKSIZE)
+    except OSError as error:
+        raise UserError(f'cannot read {path}: {reason_of(error)}') from error
+    if head.startswith(b'PAR1'):
+        return open_parquet(path, [''])
+    if head[257:262] == b'ustar':
+        return open_tar(path)
+    return open_zip(path)
 
 
 def _path_of(path):

@@ -44,11 +44,11 @@ def main(crop, size):
 
     def answer(value):
         pickle.dump(value, sys.stdout.buffer)
+        sys.stdout.buffer.flush()  # at once: the answer that is missing tells at which image this process died
 
     def wait_for_memory(needed):
         if needed > FREE_MEMORY:
             answer(needed)
-            sys.stdout.buffer.flush()
             if not sys.stdin.buffer.read(1):
                 sys.exit()
 
@@ -57,7 +57,6 @@ def main(crop, size):
             images = pickle.load(sys.stdin.buffer)[::-1]
             while images:
                 answer(prepare(images.pop(), crop, int(size), wait_for_memory))
-            sys.stdout.buffer.flush()
     except (EOFError, OSError, pickle.UnpicklingError):  # the parent has closed the pipes, or has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discards what is left in the buffer
 

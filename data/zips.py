@@ -10,8 +10,9 @@ import struct
 import zipfile
 import zlib
 from collections import defaultdict
+from pathlib import PurePosixPath
 
-from data.folders import MAX_BYTES, SPECIAL, UNREADABLE
+from data.folders import MAX_BYTES, RUN, RUN_FILES, SPECIAL, UNREADABLE
 from data.formats import HEAD_BYTES, HIDDEN, is_hidden, reason_to_skip
 from dcgan.errors import UserError, reason_of
 
@@ -50,11 +51,13 @@ def open_zip(path):
     except Exception as error:  # a damaged archive can raise anything
         raise UserError(f'{path} {_describe_file(path)}') from error
     members, skipped = {}, defaultdict(list)
-    for member in archive.infolist():
-        name = _name_of(member)
-        if name.endswith('/'):
+    names = [_name_of(member) for member in archive.infolist()]
+    runs = run_directories([name for name, _ in names])
+    if runs:
+        skipped[RUN] = sorted(f'{run}/' for run in runs)
+    for (name, is_folder), member in zip(names, archive.infolist(), strict=True):
+        if is_folder or (runs and not runs.isdisjoint(PurePosixPath(name).parents)):
             continue
-        name = posixpath.normpath(name.lstrip('/') or 'unnamed')
         try:
             if any(map(is_hidden, name.split('/'))):
                 reason = HIDDEN
@@ -117,8 +120,17 @@ def _open_member(archive, member):
         'lp': properties // 9 % 5, 'pb': properties // 45}])
 
 
+def run_directories(names):
+    """Returns the outermost folders that hold what train.py leaves in a run directory, as PurePosixPaths."""
+    folders = set(map(posixpath.dirname, names))
+    found = {*names, *folders}
+    runs = {PurePosixPath(folder) for folder in folders
+            if all(posixpath.join(folder, name) in found for name in RUN_FILES)}
+    return {run for run in runs if runs.isdisjoint(run.parents)}
+
+
 def _name_of(member):
-    """Returns the path of a member, with forward slashes.
+    """Returns the normal path of a member, with forward slashes, and whether it is a folder.
 
     Archives made on a Chinese Windows have names in GBK, those of some other programs UTF-8, without saying so;
     zipfile reads both as code page 437.
@@ -132,7 +144,8 @@ def _name_of(member):
                 break
             except UnicodeDecodeError:
                 pass
-    return name.partition('\0')[0].replace('\\', '/')
+    name = name.partition('\0')[0].replace('\\', '/')
+    return posixpath.normpath(name.lstrip('/') or 'unnamed'), name.endswith('/')
 
 
 def _describe_file(path):

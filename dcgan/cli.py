@@ -33,7 +33,8 @@ def define_generator_flags(checkpoint_help=None):
 
 def define_data_flags():
     """Defines the flags that say where real images and caches are."""
-    flags.DEFINE_string('dataset_dir', None, 'Real images, a folder or a .zip. Default: those the run was trained on.')
+    flags.DEFINE_string('dataset_dir', None, 'Real images: a folder, .zip, .tar or .parquet files. Default: '
+                        'those the run was trained on.')
     flags.DEFINE_string('cache_dir', CACHE_DIR, 'Folder of the packs of decoded images and other cached files.')
     _show_in_help('dataset_dir', 'cache_dir')
 

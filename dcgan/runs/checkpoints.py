@@ -5,12 +5,13 @@ import re
 import tensorflow.compat.v1 as tf
 
 from dcgan.errors import UserError, reason_of
+from dcgan.runs.checkpoint_index import check_index
 
 # The article shows the generator at the start, after 2 epochs of CelebA and after 5, of 1,582 updates each.
 ARTICLE_UPDATES = {'start': 0, 'epoch-2': 3_164, 'epoch-5': 7_910}
 EMA_SUFFIX = '/ExponentialMovingAverage'  # of the variable that holds the moving average of another
 NEWEST = 5  # kept besides the milestones
-UNREADABLE = tf.errors.OpError, LookupError, ValueError, RuntimeError  # what TensorFlow raises for a damaged one
+UNREADABLE = tf.errors.OpError, LookupError, ValueError, RuntimeError, OSError  # what reading a damaged one raises
 
 
 class Checkpoints:
@@ -117,7 +118,7 @@ class Checkpoints:
     def _problem(self, step):
         """Returns why a checkpoint cannot be read; None if it can."""
         try:
-            reader = tf.train.load_checkpoint(str(self.path(step)))
+            reader = load_checkpoint(self.path(step))
             for name in reader.get_variable_to_shape_map():
                 reader.get_tensor(name)  # checks its checksum
         except UNREADABLE as error:
@@ -132,6 +133,18 @@ class Checkpoints:
             except OSError as error:
                 print(f'warning     cannot remove the old checkpoint file {path}: {reason_of(error)}')
                 return
+
+
+def load_checkpoint(path):
+    """Returns TensorFlow's reader of a checkpoint, a Path without a suffix.
+
+    Raises:
+      UNREADABLE: it is damaged, or is none.
+    """
+    index = path.with_name(f'{path.name}.index')
+    if index.exists():  # TensorFlow once wrote a single file
+        check_index(index)
+    return tf.train.load_checkpoint(str(path))
 
 
 def is_milestone(step, steps_per_epoch):

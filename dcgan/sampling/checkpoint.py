@@ -11,9 +11,9 @@ import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 from dcgan.errors import UserError, reason_of
-from dcgan.runs.checkpoints import EMA_SUFFIX, UNREADABLE, Checkpoints
+from dcgan.runs.checkpoints import EMA_SUFFIX, UNREADABLE, Checkpoints, load_checkpoint
 from dcgan.runs.event_log import best_of, read_log
-from dcgan.runs.run_directory import WILDCARDS, RunDirectory
+from dcgan.runs.run_directory import WILDCARDS, RunDirectory, is_pattern
 from dcgan.sampling.architecture import architecture
 from dcgan.sampling.exported import PRETRAINED, digest_of, is_statistic, read_exported
 
@@ -161,10 +161,10 @@ def read(path, weights='trained'):
     """
     if path.suffix == '.npz':
         return _from_exported(path, weights)
-    if not set(str(path)).isdisjoint(WILDCARDS):
+    if is_pattern(path):
         raise UserError(f'{path} has one of {WILDCARDS} in its name, which TensorFlow takes for a pattern; rename it')
     try:
-        reader = tf.train.load_checkpoint(str(path))
+        reader = load_checkpoint(path)
         shapes = {name: list(shape) for name, shape in reader.get_variable_to_shape_map().items()}
         dtypes = reader.get_variable_to_dtype_map()
         if weights == 'auto':
@@ -180,7 +180,7 @@ def read(path, weights='trained'):
             raise UserError(f"{path} does not hold the article's generator: {foreign[0]} is not float32")
         variables = {name: reader.get_tensor(name + suffix) for name in names}
         step = step_of(path)
-        if step is None and shapes.get(ADAM_POWER) == []:
+        if step is None and shapes.get(ADAM_POWER) == [] and dtypes[ADAM_POWER] == tf.float32:
             step = _steps_of_adam(reader.get_tensor(ADAM_POWER))
     except UNREADABLE as error:
         raise UserError(f'cannot read {path}: {reason_of(error)}') from error

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from dcgan.errors import UserError, reason_of
-from dcgan.runs.checkpoints import UNREADABLE
+from dcgan.runs.checkpoints import UNREADABLE, load_checkpoint
 from dcgan.sampling.checkpoint import find, open_run
 
 
@@ -38,7 +38,7 @@ def initialize_from(path):
     variables = {variable.op.name: variable for variable in tf.global_variables()
                  if variable.op.name.startswith(('g/', 'd/'))}
     try:
-        reader = tf.train.load_checkpoint(str(path))
+        reader = load_checkpoint(path)
         shapes = reader.get_variable_to_shape_map()
         for name, variable in variables.items():
             if name not in shapes:

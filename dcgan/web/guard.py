@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, unquote
 
 import nicegui
 from starlette.responses import PlainTextResponse
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dcgan.web.messages import MAX_MESSAGE
 
@@ -23,6 +24,9 @@ PAGE_COST, WEBSOCKET_COST, POST_COST = 20, 40, 4
 MAX_BUDGETS = 4096
 SEND_TIMEOUT = 30  # seconds; a websocket that takes nothing is closed
 POST_TIMEOUT = 5  # seconds; socket.io waits forever after some invalid messages
+REQUEST_TIMEOUT = 10  # seconds; a connection without a request is closed
+MAX_CONNECTIONS = 256  # of an address, besides websockets; a process may have 1024 files
+RECEIVE_BUFFER = 4096  # bytes
 
 PATHS = re.compile(rf'/|/favicon\.ico|/picture/[0-9a-f]+|/_nicegui_ws/socket\.io/?|/_nicegui/'
                    rf'{re.escape(nicegui.__version__)}/(static|libraries|components|resources|dynamic_resources|esm)/.+')
@@ -58,6 +62,40 @@ class Limits(NamedTuple):
 
 OF_PAGE = Limits(requests=8, rate=50, burst=200)
 OF_ADDRESS = Limits(requests=256, rate=300, burst=2000)  # opening the page takes about 100
+
+
+class Connection(H11Protocol):
+    """A connection by HTTP that takes little from others, however slowly or fast its visitor sends.
+
+    It reads little at once: a flood of frames is then read in turns with what others send.
+    """
+
+    def connection_made(self, transport):
+        """Starts a connection; ends it if there are too many of its address."""
+        transport.get_extra_info('socket').setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        super().connection_made(transport)
+        self._end_without_request_after(self.cycle)
+        same = [other for other in self.connections if isinstance(other, Connection) and other.address == self.address]
+        if len(same) > MAX_CONNECTIONS:
+            transport.abort()
+
+    def on_response_complete(self):
+        """Waits for the next request."""
+        last = self.cycle
+        super().on_response_complete()
+        self._end_without_request_after(last)
+
+    @property
+    def address(self):
+        """That of the visitor."""
+        return self.client[0] if self.client else ''
+
+    def _end_without_request_after(self, last):
+        def end():
+            if self.cycle is last and self in self.connections:  # websockets are not
+                self.transport.abort()
+
+        self.loop.call_later(REQUEST_TIMEOUT, end)
 
 
 class Guard:

@@ -2,16 +2,13 @@
 
 import inspect
 import logging
-import re
 import traceback
 from pathlib import Path
-from urllib.parse import parse_qs
 
 import nicegui
 from socketio import packet
 
 MAX_MESSAGE = 64 * 1024  # bytes
-NUMBER = re.compile(r'\d{1,15}', re.ASCII)
 
 FIELDS = {  # of the messages that NiceGUI's browser code sends
     'handshake': {'client_id': str, 'tab_id': str, 'document_id': str},
@@ -40,21 +37,17 @@ def guard_messages(sio):
         if is_valid(data):
             await handle(connection, data)
 
-    async def connect(sid, environ, auth=None):
-        return _is_valid_query(environ.get('QUERY_STRING', '')) and await handlers['connect'](sid, environ, auth)
-
     def tolerate(handler):
         async def handle_message(sid, *arguments):
             try:
                 result = handler(sid, *arguments)
                 return await result if inspect.isawaitable(result) else result
             except (KeyError, TypeError, ValueError, AttributeError):  # e.g. an element that the page does not have
-                return None
+                return False  # refuses a connection
         return handle_message
 
     sio.eio.on('message', check)
-    sio.on('connect', connect)
-    for name in 'handshake', 'event', 'javascript_response', 'ack':
+    for name in 'connect', 'handshake', 'event', 'javascript_response', 'ack':
         sio.on(name, tolerate(handlers[name]))
     sio.on('log', lambda sid, message: None)  # a visitor's log is not the server's
 
@@ -78,36 +71,8 @@ def _is_valid_event(data):
     if not (isinstance(data, list) and len(data) == 2):
         return False
     name, message = data
-    if not (isinstance(name, str) and name in FIELDS and isinstance(message, dict)):
-        return False
-    if not all(type(message.get(field)) is kind for field, kind in FIELDS[name].items()):
-        return False
-    if name == 'handshake':
-        return _is_valid_handshake(message)
-    return name != 'event' or all(map(_is_valid_argument, message['args']))
-
-
-def _is_valid_argument(argument):
-    """Whether an argument of an event is None or JSON."""
-    if argument is None:
-        return True
-    try:
-        nicegui.json.loads(argument)
-    except (ValueError, TypeError):
-        return False
-    return True
-
-
-def _is_valid_handshake(message):
-    number, old_tab = message.get('next_message_id', 0), message.get('old_tab_id')
-    return bool(NUMBER.fullmatch(str(number))) and (old_tab is None or isinstance(old_tab, str))
-
-
-def _is_valid_query(query):
-    """Whether the query of a socket that shakes hands as it connects has all fields."""
-    fields = {name: values[0] for name, values in parse_qs(query).items()}
-    return fields.get('implicit_handshake') != 'true' or (
-        FIELDS['handshake'].keys() <= fields.keys() and _is_valid_handshake(fields))
+    return (isinstance(name, str) and name in FIELDS and isinstance(message, dict)
+            and all(type(message.get(field)) is kind for field, kind in FIELDS[name].items()))
 
 
 def _is_ours(record):

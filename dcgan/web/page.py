@@ -6,18 +6,16 @@ import functools
 import math
 import os
 import signal
-import socket
 
 import numpy as np
 from nicegui import app, core, ui
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dcgan.errors import UserError
 from dcgan.sampling import draw
 from dcgan.sampling.latents import parse_sum
 from dcgan.sampling.seeds import MAX_SEED, format_seeds, parse_seeds
 from dcgan.signals import handle_stop_signals
-from dcgan.web.guard import Guard
+from dcgan.web.guard import Connection, Guard
 from dcgan.web.messages import MAX_MESSAGE, guard_messages
 from dcgan.web.pictures import Faces, Picture, is_picture, respond
 
@@ -28,7 +26,6 @@ MAX_TEXT = 2000  # characters of a field
 PREFETCH = 8  # checkpoints whose faces are drawn in advance
 PICKED_COLUMNS = 8
 NEAREST = 5  # training images
-RECEIVE_BUFFER = 4096  # bytes
 INITIAL_FACES = 64
 MAX_HISTORY = 100  # messages kept for a browser whose connection breaks
 
@@ -54,7 +51,7 @@ def serve(state, host, port, opens_browser, allowed_hosts=(), root_path=''):
         # Compressing would keep the event loop from others. h11 bounds headers. A deflated message may be a bomb.
         ui.run(lambda: Page(state), host=host, port=port, show=opens_browser, title=f'DCGAN faces: {state.name}',
                reload=False, show_welcome_message=False, message_history_length=MAX_HISTORY,
-               gzip_middleware_factory=None, http=ShortReads, ws_max_size=MAX_MESSAGE, ws_per_message_deflate=False,
+               gzip_middleware_factory=None, http=Connection, ws_max_size=MAX_MESSAGE, ws_per_message_deflate=False,
                timeout_graceful_shutdown=1, uvicorn_logging_level='critical')
     except SystemExit as stop:
         raise UserError(f'cannot listen on {host}, port {port}; choose another --port or --host') from stop
@@ -76,15 +73,6 @@ def _end_at_once_on_signals():
     app.on_startup(lambda: [signal.signal(number, signal.SIG_IGN) for number in ignored])  # the server handles them
 
 
-class ShortReads(H11Protocol):
-    """HTTP that reads little at once: a flood of frames is then read in turns with what others send."""
-
-    def connection_made(self, transport):
-        """Starts a connection."""
-        transport.get_extra_info('socket').setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        super().connection_made(transport)
-
-
 class Page:
     """The page of one visitor."""
 
@@ -96,15 +84,15 @@ class Page:
         self._seeds, self._terms = np.arange(min(INITIAL_FACES, self._max_faces)), []  # of the faces and the sum
         ui.label(f'DCGAN faces: {state.name}').classes('text-h6')
         self._build_training_time()
-        with ui.row().classes('w-full items-start'):
-            with ui.column().classes('w-[34rem] max-w-full'):
-                self._build_faces()
-            with ui.column().classes('w-[38rem] max-w-full'):
-                self._build_picked()
+        with ui.element('div').classes('grid w-full gap-4 items-start grid-cols-1 lg:grid-cols-2 2xl:grid-cols-3'):
+            self._build_faces()
+            with ui.element('div').classes('grid gap-4 items-start grid-cols-1 2xl:grid-cols-2 2xl:col-span-2'):
+                with ui.column().classes('w-full'):
+                    self._build_picked()
+                    self._build_nearest()
                 with ui.row().classes('w-full items-stretch'):
                     self._build_interpolation()
                     self._build_sum()
-                self._build_nearest()
         ui.timer(0, self._show_faces, once=True)
 
     def _build_training_time(self):
@@ -117,7 +105,7 @@ class Page:
                 self._time, 'value', lambda value: self._state.moments[_whole(value, last, last)])
 
     def _build_faces(self):
-        with _card('Faces', 'Each seed is a face. Click a face to pick it; click again to remove it.'):
+        with _card('Faces', 'The number is the seed. Click a face to pick it; click again to remove it.'):
             self._seeds_field = _field('Seeds, e.g. 7,100-163', format_seeds(self._seeds), self._draw_faces)
             with ui.row():
                 _button('Draw', self._draw_faces)
@@ -139,7 +127,7 @@ class Page:
             self._interpolation = Picture('12rem')
 
     def _build_sum(self):
-        with _card('Sum', 'Adds latents. Large sums no longer look like faces.').classes('flex-1 min-w-64'):
+        with _card('Sum', 'Adds latents. A mean is a face; a large sum is none.').classes('flex-1 min-w-64'):
             self._sum_field = _field('Sum, e.g. mean(7,9) - 3 + 20', '', self._draw_sum)
             _button('Add up', self._draw_sum)
             self._result = Picture('12rem')
@@ -276,7 +264,8 @@ def _text_of(field):
 
 
 def _sum_of(seeds):
-    return ' + '.join(map(str, seeds))
+    """Returns the sum for picked seeds: their mean, as the sum of several latents no longer draws a face."""
+    return f'mean({",".join(map(str, seeds))})' if len(seeds) > 1 else ''.join(map(str, seeds))
 
 
 def _card(title, hint):

@@ -1,13 +1,11 @@
 """Pictures on the page: drawn in the background, shown, and downloaded."""
 
 import asyncio
-import collections
 import contextlib
 import functools
 import math
 import secrets
 import sys
-import threading
 import traceback
 import weakref
 
@@ -21,9 +19,8 @@ from dcgan.sampling.pictures import png
 
 MARK_COLOR = '#ffb300'
 SPINNER_DELAY = 0.5  # seconds of drawing before a spinner appears
-MAX_CACHED_FACES = 64  # of a grid; larger grids are neither cached nor drawn in advance
-MAX_CACHE = 64 * 1024 ** 2  # bytes; a grid of 64 faces of 64x64 has 0.6 MB
-CACHE_ENTRY = 4096  # bytes that an entry takes beside its picture
+CACHED_GRIDS = 48
+MAX_CACHED_PIXELS = 2 ** 20  # of a grid, less than 3 MB; larger grids are neither cached nor drawn in advance
 MAX_DRAWINGS = 2  # at once for one address, so that it does not keep others waiting
 CHUNK = 64 * 1024  # bytes
 
@@ -154,7 +151,7 @@ class Faces(Picture):
             shown.
         """
         seeds = tuple(seeds.tolist())
-        grid = _cached_grid if len(seeds) <= MAX_CACHED_FACES else _grid
+        grid = _cached_grid if len(seeds) * generator.size ** 2 <= MAX_CACHED_PIXELS else _grid
         others = [functools.partial(grid, other, seeds, columns) for other in prefetch if grid is _cached_grid]
         self._prefetch = []
         await self.show(name, functools.partial(grid, generator, seeds, columns),
@@ -177,16 +174,18 @@ class Faces(Picture):
         self._prefetch = []
 
     def mark(self, picked):
-        """Frames the faces of the picked seeds, a list, and labels them; also in grids shown later."""
+        """Labels faces with their seeds, and frames those of the picked seeds, a list; also in grids shown later."""
         self._picked, side, marks = list(picked), self._side, []
-        for place in np.flatnonzero(np.isin(self._seeds, picked)):
-            down, across = divmod(int(place), self._columns)
-            x, y, seed = across * side, down * side, str(self._seeds[place])
-            height = side * min(0.2, 1.5 / len(seed))
-            marks.append(f'<rect x="{x + 1}" y="{y + 1}" width="{side - 2}" height="{side - 2}" fill="none" '
-                         f'stroke="{MARK_COLOR}" stroke-width="2"/><text x="{x + 3}" y="{y + side - 4}" '
-                         f'fill="{MARK_COLOR}" font-size="{height}" font-weight="bold" paint-order="stroke" '
-                         f'stroke="black" stroke-width="{height / 8}">{seed}</text>')
+        for place, seed in enumerate(self._seeds):
+            down, across = divmod(place, self._columns)
+            x, y, is_picked = across * side, down * side, seed in self._picked
+            height = side * min(0.2, 1.5 / len(str(seed)))
+            if is_picked:
+                marks.append(f'<rect x="{x + 1}" y="{y + 1}" width="{side - 2}" height="{side - 2}" fill="none" '
+                             f'stroke="{MARK_COLOR}" stroke-width="2"/>')
+            marks.append(f'<text x="{x + 3}" y="{y + side - 4}" fill="{MARK_COLOR if is_picked else "white"}" '
+                         f'font-size="{height}" font-weight="bold" paint-order="stroke" stroke="black" '
+                         f'stroke-width="{height / 8}" opacity="{1 if is_picked else 0.7}">{seed}</text>')
         self._image.set_content(''.join(marks))
 
     def _set_layout(self, seeds, columns, side, prefetch):
@@ -226,27 +225,4 @@ def _grid(generator, seeds, columns):
     return png(face_grid(generator, np.array(seeds), -(-len(seeds) // columns), columns))
 
 
-class _Cache:
-    """The pictures that a function drew last, up to a number of bytes; for use by several threads."""
-
-    def __init__(self, draw, max_bytes):
-        self._draw, self._max_bytes = draw, max_bytes
-        self._pictures, self._bytes, self._lock = collections.OrderedDict(), 0, threading.Lock()
-
-    def __call__(self, *arguments):
-        with self._lock:
-            if arguments in self._pictures:
-                self._pictures.move_to_end(arguments)
-                return self._pictures[arguments]
-        content = self._draw(*arguments)
-        with self._lock:
-            if arguments not in self._pictures:
-                self._pictures[arguments] = content
-                self._bytes += len(content) + CACHE_ENTRY
-            while self._bytes > self._max_bytes:
-                _, oldest = self._pictures.popitem(last=False)
-                self._bytes -= len(oldest) + CACHE_ENTRY
-        return content
-
-
-_cached_grid = _Cache(_grid, MAX_CACHE)
+_cached_grid = functools.lru_cache(CACHED_GRIDS)(_grid)

@@ -1,5 +1,6 @@
 """Image files become a pack, exact to the pixel; the pack becomes a stream that depends on (seed, step) only."""
 
+import io
 import json
 import shutil
 import signal
@@ -17,7 +18,7 @@ import tensorflow.compat.v1 as tf
 from PIL import Image
 
 import ops  # noqa: F401 (puts TensorFlow into graph mode)
-from data.crop import crop_of
+from data.crop import crop_and_resize, crop_of, decode
 from data.order import batch_indices, steps_per_epoch
 from data.pack import make_pack
 from data.source import open_source
@@ -161,16 +162,16 @@ def with_orientation(image, orientation):
     (*with_orientation(COLORS[:, ::-1], 2), COLORS),
 ], ids=['gray', 'palette', 'bits', '16-bit', 'alpha', 'gray-alpha', 'webp', 'bmp', 'apng', 'animated-webp', 'rotated',
         'mirrored'])
-def test_every_kind_of_image_is_decoded_as_a_viewer_shows_it(tmp_path, image, options, expected):
-    (tmp_path / 'faces').mkdir()
-    image.save(tmp_path / 'faces' / 'a.PNG', **options)  # the content decides, not the suffix
-    np.testing.assert_array_equal(pack_of(tmp_path / 'faces').images[0], expected)
+def test_every_kind_of_image_is_decoded_as_a_viewer_shows_it(image, options, expected):
+    file = io.BytesIO()
+    image.save(file, **options)
+    np.testing.assert_array_equal(crop_and_resize(decode(file.getvalue()), 'auto', 16), expected)
 
 
-def test_cmyk_images_become_rgb(tmp_path):
-    (tmp_path / 'faces').mkdir()
-    Image.new('CMYK', (16, 16), (0, 255, 255, 0)).save(tmp_path / 'faces' / 'a.jpg')
-    np.testing.assert_allclose(pack_of(tmp_path / 'faces').images[0].astype(int),
+def test_cmyk_images_become_rgb():
+    file = io.BytesIO()
+    Image.new('CMYK', (16, 16), (0, 255, 255, 0)).save(file, 'jpeg')
+    np.testing.assert_allclose(np.array(crop_and_resize(decode(file.getvalue()), 'auto', 16), int),
                                np.broadcast_to([255, 0, 0], (16, 16, 3)), atol=3)
 
 
@@ -289,6 +290,14 @@ def facts_with(**changes):
     return spoil
 
 
+@pytest.fixture(scope='module')
+def intact(tmp_path_factory):
+    """A source, the cache folder of its pack, the name of the pack there and its images."""
+    folder = write_images(tmp_path_factory.mktemp('intact') / 'faces', 3)
+    pack = pack_of(folder)
+    return open_source(folder), pack.path.parent, pack.path.name, np.array(pack.images)
+
+
 def folder_in_place(path):
     path.unlink(missing_ok=True)
     (path / 'sub').mkdir(parents=True)
@@ -304,14 +313,13 @@ def folder_in_place(path):
     facts_with(broken=[]), facts_with(broken={'elsewhere.png': 'x'}), facts_with(broken={'000001.png': 'x'}),
     folder_in_place, lambda path: folder_in_place(path.with_suffix('.json')),
     lambda path: (path.unlink(), folder_in_place(path.with_suffix('.lock')), path.write_bytes(b'x'))])
-def test_a_corrupt_pack_is_rebuilt(tmp_path, capsys, spoil):
-    folder = write_images(tmp_path / 'faces', 3)
-    pack = pack_of(folder)
-    path, images = pack.path, np.array(pack.images)
+def test_a_corrupt_pack_is_rebuilt(tmp_path, capsys, spoil, intact):
+    source, folder, name, images = intact
+    path = Path(shutil.copytree(folder, tmp_path / 'cache')) / name
     spoil(path)
-    np.testing.assert_array_equal(pack_of(folder).images, images)
+    np.testing.assert_array_equal(make_pack(source, 'auto', 16, tmp_path / 'cache').images, images)
     assert f'cache file {path} is corrupt; rebuilding it' in capsys.readouterr().out
-    pack_of(folder)
+    make_pack(source, 'auto', 16, tmp_path / 'cache')
     assert not capsys.readouterr().out
 
 
@@ -341,10 +349,40 @@ def test_a_full_disk_is_reported_before_the_work_starts(tmp_path):
     assert not [path for path in (tmp_path / 'cache').iterdir() if path.suffix != '.lock']
 
 
-def test_a_worker_that_dies_is_reported(tmp_path, monkeypatch):
-    source = open_source(write_images(tmp_path / 'faces', 3))
+DYING = """
+import os, signal
+from PIL import Image
+
+def open_or_die(file, **options):
+    if file.getvalue().endswith(b'kill'):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if file.getvalue().endswith(b'exit'):
+        os._exit(3)
+    return open_(file, **options)
+
+open_, Image.open = Image.open, open_or_die
+"""
+
+
+def test_images_that_crash_their_decoder_are_broken_and_the_others_are_packed(tmp_path, monkeypatch):
+    folder = write_images(tmp_path / 'faces', 40)
+    whole = np.array(pack_of(folder).images)
+    (tmp_path / 'sitecustomize.py').write_text(DYING)
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    crashing = {4: (b'kill', -signal.SIGKILL), 5: (b'exit', 3), 40: (b'exit', 3)}
+    for number, (end, _) in crashing.items():
+        with (folder / f'{number:06d}.png').open('ab') as file:
+            file.write(end)
+    pack = pack_of(folder)
+    assert pack.broken == {f'{number:06d}.png': f'the process that decodes it ended with status {status}'
+                           for number, (_, status) in crashing.items()}
+    np.testing.assert_array_equal(pack.images, np.delete(whole, [number - 1 for number in crashing], axis=0))
+
+
+def test_decoders_that_keep_dying_end_the_run(tmp_path, monkeypatch):
+    source = open_source(write_images(tmp_path / 'faces', 20))
     monkeypatch.setattr(sys, 'executable', shutil.which('false'))
-    with pytest.raises(UserError, match=r'decodes 000001\.png and the next 2 images ended with status 1'):
+    with pytest.raises(UserError, match=r'decodes 00000\d\.png ended with status 1, as \d+ in a row did; .*memory'):
         make_pack(source, 'auto', 16, tmp_path / 'cache')
 
 

@@ -4,7 +4,6 @@ import json
 import shutil
 import signal
 import socket
-import subprocess
 import urllib.parse
 import urllib.request
 
@@ -24,7 +23,8 @@ from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.latents import parse_sum
 from dcgan.sampling.real_images import open_real_images
 from dcgan.web.state import open_explorer
-from tests.web.server import command, flags_of, free_port
+from tests.commands import run_script
+from tests.web.server import flags_of, free_port
 
 SIZE = 16
 SEEDS, SUM = 'Seeds, e.g. 7,100-163', 'Sum, e.g. mean(7,9) - 3 + 20'  # labels of fields
@@ -35,15 +35,8 @@ needs_a_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason='Chromium
 class Visitor:
     """A browser on the page."""
 
-    def __init__(self, address, downloads):
-        options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM
-        for argument in '--headless=new', '--no-sandbox', '--disable-dev-shm-usage', '--window-size=1300,1400':
-            options.add_argument(argument)
-        options.add_experimental_option('prefs', {'download.default_directory': str(downloads)})
-        options.set_capability('goog:loggingPrefs', {'performance': 'ALL', 'browser': 'ALL'})
-        self.browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-        self.downloads = downloads
+    def __init__(self, browser, downloads, address):
+        self.browser, self.downloads = browser, downloads
         self.browser.get(address)
         self.until(lambda: self.browser.find_elements(By.CLASS_NAME, 'q-card'))
 
@@ -97,18 +90,47 @@ class Visitor:
         self.until(lambda: sentence in self.browser.find_element(By.TAG_NAME, 'body').text)
 
 
+@pytest.fixture(scope='module')
+def browsers(tmp_path_factory):
+    """Browsers that the tests share, each with its folder of downloads."""
+    started = []
+
+    def start():
+        downloads = tmp_path_factory.mktemp('downloads')
+        options = webdriver.ChromeOptions()
+        options.binary_location = CHROMIUM
+        for argument in '--headless=new', '--no-sandbox', '--disable-dev-shm-usage', '--window-size=1300,1400':
+            options.add_argument(argument)
+        options.add_experimental_option('prefs', {'download.default_directory': str(downloads)})
+        options.set_capability('goog:loggingPrefs', {'performance': 'ALL', 'browser': 'ALL'})
+        started.append((webdriver.Chrome(options, webdriver.ChromeService(DRIVER)), downloads))
+
+    def browser(number):
+        while len(started) <= number:
+            start()
+        return started[number]
+
+    yield browser
+    for browser, _ in started:
+        browser.quit()
+
+
 @pytest.fixture
-def visit(tmp_path):
-    """Opens the page in a new browser each time; returns the Visitor."""
+def visit(browsers):
+    """Opens the page in another browser each time; returns the Visitor."""
     visitors = []
 
     def visit(address):
-        visitors.append(Visitor(address, tmp_path / f'downloads-{len(visitors)}'))
+        visitors.append(Visitor(*browsers(len(visitors)), address))
         return visitors[-1]
 
     yield visit
     for visitor in visitors:
-        visitor.browser.quit()
+        visitor.browser.get('about:blank')
+        for kind in 'browser', 'performance':
+            visitor.browser.get_log(kind)
+        for path in visitor.downloads.iterdir():
+            path.unlink()
 
 
 @pytest.fixture(scope='module')
@@ -129,7 +151,7 @@ def test_faces_are_picked_interpolated_added_and_compared_with_training_images(r
         visitor.pick('Faces', place, 8, 8)
     visitor.until_shows('Picked faces', grid(generator, [3, 17, 40], 1, 3))
     assert visitor.marked('Faces') == [3, 17, 40]
-    visitor.until_shows('Sum', draw.result(generator, parse_sum('3 + 17 + 40')))
+    visitor.until_shows('Sum', draw.result(generator, parse_sum('mean(3,17,40)')))
     visitor.until_shows('Interpolation', draw.between(generator, 17, 40, 50))
 
     visitor.pick('Picked faces', 1, 1, 3)  # removes 17
@@ -168,7 +190,7 @@ def test_the_slider_of_training_time_draws_from_earlier_checkpoints(run, address
             visitor.until_shows('Faces', grid(earlier, [5, 9, 10, 11], 2, 2))
             visitor.until_shows('Picked faces', grid(earlier, [5, 11], 1, 2))
             visitor.until_shows('Interpolation', draw.between(earlier, 5, 11, 50))
-            visitor.until_shows('Sum', draw.result(earlier, parse_sum('5 + 11')))
+            visitor.until_shows('Sum', draw.result(earlier, parse_sum('mean(5,11)')))
 
 
 @needs_a_browser
@@ -231,17 +253,27 @@ def test_a_mistake_is_explained_below_its_field(address, visit, generator, field
     assert sentence not in visitor.browser.find_element(By.TAG_NAME, 'body').text
 
 
+@pytest.fixture(scope='module')
+def moved(run, tmp_path_factory):
+    """The run, without the images that it was trained on."""
+    folder = tmp_path_factory.mktemp('moved')
+    shutil.copytree(run, folder / 'run')
+    settings = json.loads((run / 'config.json').read_text())
+    (folder / 'run' / 'config.json').write_text(json.dumps({**settings, 'dataset_dir': str(folder / 'gone')}))
+    return folder / 'run'
+
+
+@pytest.fixture(scope='module')
+def below_a_path(moved, serve):
+    """The address of the page of the moved run, which is not the root."""
+    return f'{serve(*flags_of(moved), "--root_path=/faces", path="/faces/")[0]}faces/'
+
+
 @needs_a_browser
-def test_the_page_says_why_there_are_no_training_images(run, serve, visit, tmp_path):
-    moved = tmp_path / 'run'
-    shutil.copytree(run, moved)
-    settings = json.loads((moved / 'config.json').read_text())
-    (moved / 'config.json').write_text(json.dumps({**settings, 'dataset_dir': str(tmp_path / 'gone')}))
-    address, process = serve(*flags_of(moved))
-    visitor = visit(address)
+def test_the_page_says_why_there_are_no_training_images(moved, below_a_path, visit):
+    visitor = visit(below_a_path)
     visitor.says('The training images are not available. The log of the server says why.')
-    assert str(tmp_path) not in visitor.browser.page_source
-    process.terminate()
+    assert str(moved.parent) not in visitor.browser.page_source
 
 
 @needs_a_browser
@@ -253,9 +285,8 @@ def test_the_pretrained_generator_is_the_default(run, serve, visit):
 
 
 @needs_a_browser
-def test_the_page_works_below_a_path(run, serve, visit, generator):
-    address, process = serve(*flags_of(run), '--root_path=/faces', path='/faces/')
-    visitor = visit(f'{address}faces/')
+def test_the_page_works_below_a_path(below_a_path, visit, generator):
+    visitor = visit(below_a_path)
     visitor.until_shows('Faces', grid(generator, range(64), 8, 8))
     visitor.press('Faces', 'Download')
     visitor.until((visitor.downloads / 'faces-step-0000030.png').exists)
@@ -263,7 +294,6 @@ def test_the_page_works_below_a_path(run, serve, visit, generator):
     asked = {urllib.parse.urlparse(message['params']['request']['url']) for message in messages
              if message['method'] == 'Network.requestWillBeSent'}
     assert all(url.path.startswith('/faces/') for url in asked if url.scheme != 'data')
-    process.terminate()
 
 
 @needs_a_browser
@@ -276,15 +306,13 @@ def test_the_page_loads_nothing_from_the_network(address, visit):
     assert {f'{url.scheme}://{url.netloc}/' for url in asked if url.scheme != 'data'} == {address}
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_the_server(run, serve, number):
+def test_ctrl_c_stops_the_server(run, serve):
     address, process = serve(*flags_of(run))
     with urllib.request.urlopen(address, timeout=30) as page:
         assert page.status == 200
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     output = process.communicate(timeout=30)[0]
-    assert process.returncode == (0 if number == signal.SIGINT else 143), output
-    assert output == '\nstopped\n'
+    assert (process.returncode, output) == (0, '\nstopped\n')
 
 
 def test_only_this_machine_can_connect_by_default(address):
@@ -292,11 +320,7 @@ def test_only_this_machine_can_connect_by_default(address):
         assert one.connect_ex(('127.0.0.2', urllib.parse.urlparse(address).port)) != 0
 
 
-def test_the_log_says_why_there_are_no_training_images(run, tmp_path, capsys):
-    moved = tmp_path / 'run'
-    shutil.copytree(run, moved)
-    settings = json.loads((moved / 'config.json').read_text())
-    (moved / 'config.json').write_text(json.dumps({**settings, 'dataset_dir': str(tmp_path / 'gone')}))
+def test_the_log_says_why_there_are_no_training_images(run, moved, capsys):
     with open_explorer(moved, 'auto', None, run.parent / 'cache') as state:
         assert state.real_images is None
         assert state.name == 'run'
@@ -304,8 +328,7 @@ def test_the_log_says_why_there_are_no_training_images(run, tmp_path, capsys):
 
 
 def mistake(run, port, *flags):
-    done = subprocess.run(command(port, *flags_of(run), *flags), capture_output=True, text=True, timeout=60,
-                          check=False)
+    done = run_script('explore.py', f'--port={port}', '--nobrowser', *flags_of(run), *flags)
     assert done.returncode == 1
     assert 'Traceback' not in done.stderr
     return done.stderr
