@@ -83,7 +83,11 @@ class Visitor:
             image.size['height'] * ((down + 0.5) / rows - 0.5)).click().perform()
 
     def marked(self, title):
-        """Returns the seeds that label faces in a grid."""
+        """Returns the seeds of the faces in a grid that are framed."""
+        return [int(text.text) for text in self.card(title).find_elements(By.CSS_SELECTOR, 'svg rect + text')]
+
+    def labels(self, title):
+        """Returns the seeds that label the faces in a grid."""
         return [int(text.text) for text in self.card(title).find_elements(By.CSS_SELECTOR, 'svg text')]
 
     def says(self, sentence):
@@ -151,6 +155,7 @@ def test_faces_are_picked_interpolated_added_and_compared_with_training_images(r
         visitor.pick('Faces', place, 8, 8)
     visitor.until_shows('Picked faces', grid(generator, [3, 17, 40], 1, 3))
     assert visitor.marked('Faces') == [3, 17, 40]
+    assert visitor.labels('Faces') == list(range(64))
     visitor.until_shows('Sum', draw.result(generator, parse_sum('mean(3,17,40)')))
     visitor.until_shows('Interpolation', draw.between(generator, 17, 40, 50))
 

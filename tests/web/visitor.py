@@ -99,7 +99,7 @@ class Visitor:
         return field
 
     def pictures(self):
-        """Returns the numbers of the pictures: faces, picked, interpolation, sum, nearest."""
+        """Returns the numbers of the pictures: faces, picked, nearest, interpolation, sum."""
         return sorted((number for number, element in self.elements.items() if element and 'sanitize' in element.get(
             'props', {})), key=int)
 
