@@ -7,8 +7,8 @@
 
 --model_dir receives config.json, checkpoints, TensorBoard events, log.jsonl, reals.png and, in samples/, an 8x8 grid
 before the first step and after every epoch. Ctrl-C saves and stops; the same command resumes, and flags that are not
-given stay as they were. Started on several machines, as the environment variable TF_CONFIG describes them, it trains
-one model on all.
+given stay as they were. Started on several machines, by Slurm's srun or as the environment variable TF_CONFIG says, it
+trains one model on all.
 """
 
 import math
@@ -65,7 +65,7 @@ flags.DEFINE_integer('save_steps', 250, "Save a checkpoint every so many steps, 
 flags.DEFINE_integer('log_steps', 10, 'Log losses and speed every so many steps.', lower_bound=1)
 flags.DEFINE_integer('evaluate_steps', None, 'Measure swd2k and msssim2k every so many steps, and keep the checkpoint '
                      'with the lowest swd2k, for sample.py --checkpoint=best. Training waits meanwhile.', lower_bound=1)
-flags.DEFINE_float('join_timeout', 45.0, 'Seconds to wait for all workers of TF_CONFIG to join.', lower_bound=1.0)
+flags.DEFINE_float('join_timeout', 45.0, 'Seconds to wait for all workers to join.', lower_bound=1.0)
 
 
 def config_from(values):

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 
-from tests.small_runs import SCRIPT, command
+from tests.small_runs import SCRIPT, command, log
 
 
 def free_addresses(count):
@@ -24,8 +24,13 @@ def tf_config(addresses, index):
 
 def launch(words, addresses, index, **environment):
     """Starts a command line as one of the workers at these addresses; returns the process."""
+    return launch_in({**environment, 'TF_CONFIG': tf_config(addresses, index)}, words)
+
+
+def launch_in(environment, words):
+    """Starts a command line with these variables, {name: value}, beside those of this process; returns the process."""
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=SCRIPT.parent,
-                            env={**os.environ, **environment, 'TF_CONFIG': tf_config(addresses, index)})
+                            env={**os.environ, **environment})
 
 
 def start(flags_of_each, **common):
@@ -42,6 +47,12 @@ def await_server(address, process):
         with socket.socket() as one:
             if one.connect_ex((host, int(port))) == 0:
                 return
+
+
+def wait_for_step(step, folder, processes):
+    """Waits until a run has logged this step."""
+    while not (folder / 'log.jsonl').exists() or max((entry['step'] for entry in log(folder)), default=0) < step:
+        assert all(process.poll() is None for process in processes)
 
 
 def end(processes):

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from dcgan.distributed.heartbeat import DETECTION_TIME, JOIN_TIMEOUT, Heartbeat, exit_now
+from dcgan.distributed.slurm import read_slurm
 from dcgan.distributed.tf_config import read_tf_config
 from dcgan.errors import UserError, reason_of
 
@@ -26,15 +27,15 @@ INTERRUPTED = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.Can
 
 
 def make_cluster(join_timeout=JOIN_TIMEOUT):
-    """Returns the Cluster that TF_CONFIG describes, or a SingleWorker.
+    """Returns the Cluster that TF_CONFIG describes, or if it is unset, that of Slurm's srun; else a SingleWorker.
 
     Args:
       join_timeout: seconds to wait for all workers to join.
 
     Raises:
-      UserError: TF_CONFIG is invalid.
+      UserError: TF_CONFIG or Slurm's environment is invalid.
     """
-    spec = read_tf_config()
+    spec = read_tf_config() if os.environ.get('TF_CONFIG') else read_slurm()
     return SingleWorker() if spec is None else Cluster(spec, join_timeout)
 
 

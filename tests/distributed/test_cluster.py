@@ -19,7 +19,7 @@ from dcgan.errors import UserError
 from dcgan.training.graph import build_graph
 from model import DCGAN
 from tests.small_runs import SMALL, assert_same_run, command, config, log, saved_steps, variables
-from tests.workers import await_server, end, free_addresses, launch, start, tf_config
+from tests.workers import await_server, end, free_addresses, launch, start, tf_config, wait_for_step
 
 A, B, C = 'a:1', 'b:2', 'c:3'
 
@@ -213,11 +213,6 @@ def test_a_run_that_was_stopped_and_killed_is_the_run_that_was_not(faces, tmp_pa
         for status, said in end(start([[f'--model_dir={path}'], []], **limited)):
             assert status == 0, said
     assert_same_run(folder, undisturbed)
-
-
-def wait_for_step(step, folder, processes):
-    while not (folder / 'log.jsonl').exists() or max((entry['step'] for entry in log(folder)), default=0) < step:
-        assert all(process.poll() is None for process in processes)
 
 
 LATE = """
