@@ -28,6 +28,7 @@ setup(
         'explore': ['nicegui>=3.5'],  # the page of explore.py
         'parquet': ['pyarrow'],  # data sets as the Hugging Face hub serves them
         'test': ['pytest', 'pytest-xdist', 'ruff', 'av', 'matplotlib', 'jinja2', 'tf2onnx', 'onnx<1.19', 'onnxruntime',
-                 'ai-edge-litert', 'nicegui>=3.5', 'selenium', 'pyarrow'],
+                 'ai-edge-litert', 'nicegui>=3.5', 'selenium', 'pyarrow', 'nbclient', 'nbformat',
+                 'ipykernel'],
     },
 )

@@ -1,13 +1,13 @@
 """Decodes the images of a source in a process per core, in bounded memory; the processes end when they must."""
 
 import collections
+import concurrent.futures
 import contextlib
 import pickle
 import queue
 import subprocess
 import sys
 import threading
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 from data.cores import available_cores
@@ -58,7 +58,8 @@ def decoders(source, crop, size):
     encoded_memory, decoding_memory = Budget(ENCODED_MEMORY), Budget(DECODING_MEMORY)
     workers, idle = [], queue.SimpleQueue()
     starting, has_ended, deaths = threading.Lock(), False, 0  # deaths in a row
-    threads = ThreadPool(2 * count)  # one waits for a worker while another reads files
+    # One waits for a worker while another reads files. multiprocessing's ThreadPool would need a writable /dev/shm.
+    threads = concurrent.futures.ThreadPoolExecutor(2 * count)
 
     def start():
         with starting:
@@ -113,16 +114,16 @@ def decoders(source, crop, size):
     def answers():
         pending = collections.deque()
         for request in requests:
-            pending.append(threads.apply_async(decode, request))
+            pending.append(threads.submit(decode, *request))
             if len(pending) == 4 * count:
                 yield from wait(pending.popleft())
         while pending:
             yield from wait(pending.popleft())
 
     def wait(pending):
-        while not pending.ready():  # a signal just before an endless wait would be seen after it
-            pending.wait(0.5)
-        return pending.get()
+        while not concurrent.futures.wait([pending], 0.5).done:  # a signal just before an endless wait is seen after it
+            pass
+        return pending.result()
 
     try:
         for _ in range(count):
@@ -133,7 +134,7 @@ def decoders(source, crop, size):
             has_ended = True
         for worker in workers:
             worker.kill()
-        threads.terminate()
+        threads.shutdown(wait=False, cancel_futures=True)
         for worker in workers:
             _end(worker)
 

@@ -1,0 +1,80 @@
+"""The notebook runs from its first cell to its last one, and shows today's code."""
+
+import re
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from docs.make_help import ROOT
+
+NOTEBOOK = ROOT / 'docs' / 'dcgan_faces.ipynb'
+LINK = re.compile(r'\]\((?!https?:)([^)#]+)')
+
+
+@pytest.fixture
+def notebook(tmp_path, monkeypatch):
+    """The notebook; what its kernel caches is in ``tmp_path``."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setenv('IPYTHONDIR', str(tmp_path / 'ipython'))
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+def set_variable(notebook, name, value):
+    """Sets a variable of the first code cell."""
+    cell = first_cell(notebook)
+    cell.source, count = re.subn(rf'^{name} = [^ ]+', lambda _: f'{name} = {value!r}', cell.source, flags=re.MULTILINE)
+    assert count == 1
+
+
+def first_cell(notebook):
+    return next(cell for cell in notebook.cells if cell.cell_type == 'code')
+
+
+def execute(notebook, folder):
+    resources = {'metadata': {'path': str(folder)}}
+    NotebookClient(notebook, timeout=300, kernel_name='python3', resources=resources).execute()
+
+
+def outputs_of(notebook, mime_type):
+    """Returns the outputs of that type, in order."""
+    return [output.data[mime_type] for cell in notebook.cells for output in cell.get('outputs', [])
+            if mime_type in output.get('data', {})]
+
+
+def printed(notebook):
+    return ''.join(output.text for cell in notebook.cells for output in cell.get('outputs', [])
+                   if output.get('name') == 'stdout')
+
+
+def test_the_notebook_runs_and_shows_the_code_of_model_py(notebook):
+    kept = outputs_of(notebook, 'text/markdown'), len(outputs_of(notebook, 'image/png'))
+    set_variable(notebook, 'STEPS', 6)
+    execute(notebook, NOTEBOOK.parent)
+    assert (outputs_of(notebook, 'text/markdown'), len(outputs_of(notebook, 'image/png'))) == kept, (
+        'run all cells of docs/dcgan_faces.ipynb again, and save it')
+    assert 'step 6: generator' in printed(notebook)
+    assert "the graph is the article's" in printed(notebook)
+
+
+def test_alone_in_a_folder_the_notebook_asks_for_the_project(notebook, tmp_path):
+    notebook.cells = [first_cell(notebook)]
+    with pytest.raises(CellExecutionError, match='set REPOSITORY in this cell'):
+        execute(notebook, tmp_path)
+
+
+def test_alone_in_a_folder_the_notebook_finds_the_project_that_it_is_given(notebook, tmp_path):
+    set_variable(notebook, 'REPOSITORY', str(ROOT))
+    notebook.cells = [first_cell(notebook), nbformat.v4.new_code_cell('import model; print(model.__file__)')]
+    execute(notebook, tmp_path)
+    assert str(ROOT / 'model.py') in printed(notebook)
+
+
+def test_the_notebook_is_small_and_its_links_lead_to_files():
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    assert NOTEBOOK.stat().st_size < 1_500_000
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == 'markdown']
+    targets = LINK.findall('\n'.join(texts))
+    assert targets
+    assert [target for target in targets if not (NOTEBOOK.parent / target).exists()] == []
