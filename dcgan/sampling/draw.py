@@ -9,6 +9,7 @@ from dcgan.errors import UserError
 from dcgan.sampling.latents import walk
 from dcgan.sampling.neighbours import nearest
 from dcgan.sampling.pictures import enlarge, film, grid, png, require_room, sheet, tile
+from dcgan.sampling.saved_latents import title_of
 
 WALK_FRAME = 1 / 12  # seconds
 TRAINING_FRAME, TRAINING_FILM = 0.5, 20  # seconds, at the most
@@ -20,7 +21,7 @@ def interpolation(generator, seeds, frames, suffix):
 
     Args:
       generator: a TrainedGenerator.
-      seeds: int64 [n], n at least 2.
+      seeds: int64 [n], n at least 2; here and below also with saved latents, as ``parse_points`` returns them.
       frames: images of each walk, both ends included; at least 2.
       suffix: '.png' is a grid, a row for each walk; '.gif' or '.mp4' a film.
     """
@@ -81,10 +82,23 @@ def neighbours(generator, seeds, real_images, count):
     rows, lines = [], []
     for seed, face, indices, far in zip(seeds, faces, found, distances, strict=True):
         pairs = list(zip(indices, far, strict=True))
-        rows.append([(face, f'seed {seed}'),
+        rows.append([(face, title_of(seed)),
                      *((images[index], f'{names[index]}\n{distance:.1f}') for index, distance in pairs)])
-        lines.append(f'seed {seed:<8} ' + ', '.join(f'{names[index]} {distance:.1f}' for index, distance in pairs))
+        lines.append(f'{title_of(seed):<13} '
+                     + ', '.join(f'{names[index]} {distance:.1f}' for index, distance in pairs))
     return png(sheet(rows)), lines
+
+
+def projection(found, name, scale):
+    """Draws a photo beside the nearest face that was found, with their distance, as a PNG.
+
+    Args:
+      found: a Projection.
+      name: of the photo.
+      scale: how many times to enlarge them, see ``pictures.enlarge``.
+    """
+    photo, face = enlarge(np.stack([found.photo, found.face]), scale)
+    return png(sheet([[(photo, name), (face, f'nearest face\n{found.distance:.1f}')]]))
 
 
 def face_grid(generator, seeds, rows, columns):

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import tokenize
 import zipfile
 from pathlib import Path
 
@@ -14,7 +15,7 @@ PRETRAINED = Path(__file__).parents[2] / 'data' / 'demo_generator.npz'  # its ca
 
 # What NumPy, zipfile and json raise for a file that is damaged or of another kind.
 DAMAGED = (ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, NotImplementedError, MemoryError,
-           RecursionError, SyntaxError, zipfile.BadZipFile)
+           RecursionError, SyntaxError, OverflowError, tokenize.TokenError, zipfile.BadZipFile)
 
 
 def export_npz(checkpoint, statistics, config):

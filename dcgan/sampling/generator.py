@@ -11,6 +11,7 @@ from dcgan.sampling.checkpoint import load
 from dcgan.sampling.latents import seed_latents
 from dcgan.sampling.pictures import enlarge, png
 from dcgan.sampling.population import population_statistics
+from dcgan.sampling.saved_latents import latents_of
 from model import Generator
 
 
@@ -72,15 +73,25 @@ class TrainedGenerator:
     def __exit__(self, *exception):
         self._session.close()
 
-    def latents(self, seeds):
-        """Returns the latents of seeds, int64 [n], as float32 [n, z_dim] in [-1, 1)."""
-        return self._session.run(self._latents, {self._seeds: seeds})
+    def latents(self, points):
+        """Returns latents, float32 [n, z_dim]; those of seeds are in [-1, 1).
+
+        Args:
+          points: seeds, int64 [n]; or seeds and saved latents, as ``parse_points`` returns them.
+
+        Raises:
+          UserError: a saved latent has another length.
+        """
+        if points.dtype == object:
+            return latents_of(points, self.latents, self.checkpoint.z_dim)
+        return self._session.run(self._latents, {self._seeds: points})
 
     def images(self, points):
         """Draws images, with a progress bar.
 
         Args:
-          points: seeds, int64 [n], or latents, float32 [n, z_dim]; n at least 1.
+          points: seeds, int64 [n], also with saved latents, as ``parse_points`` returns them; or latents, float32
+            [n, z_dim]; n at least 1.
 
         Returns:
           Uint8 [n, size, size, 3].
@@ -123,9 +134,10 @@ class TrainedGenerator:
         return tf.graph_util.convert_variables_to_constants(self._session, graph, ['images'])
 
     def _draw(self, drawn, points):
-        fed = self._seeds if points.ndim == 1 else self._latents
         with Progress('drawing', len(points), 'images', delay=1) as bar:  # explore.py draws often and fast
             for part in np.array_split(points, -(-len(points) // self.batch_size)):
+                part = self.latents(part) if part.dtype == object else part
+                fed = self._seeds if part.ndim == 1 else self._latents
                 try:
                     yield self._session.run(drawn, {fed: part})
                 except tf.errors.ResourceExhaustedError as error:

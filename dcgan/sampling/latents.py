@@ -13,9 +13,10 @@ import tensorflow.compat.v1 as tf
 from dcgan.errors import UserError
 from dcgan.sampling.seeds import MAX_LENGTH, MAX_SEEDS, parse_seeds, shorten
 
-# One token after the other: a sign, then a seed or a mean. No two parts of it match the same text.
+# One token after the other: a sign, then a mean, a file or a seed. A file stands between spaces, for its name may have
+# signs, and so that no part of the text is searched twice.
 SIGN = re.compile(r'[+-]')
-OPERAND = re.compile(r'mean\s*\(([^()]*)\)|\d+', re.ASCII)
+OPERAND = re.compile(r'mean\s*\(([^()]*)\)|(?<!\S)[^\s()]+\.(?i:npy)(?!\S)|\d+', re.ASCII)
 SPACE = re.compile(r'\s*')
 
 
@@ -48,8 +49,8 @@ class Term(NamedTuple):
 
     Attributes:
       sign: 1 or -1.
-      text: as it was written, without the sign.
-      seeds: int64 [n], n at least 1.
+      text: as it was written, without the sign; of a file, its name.
+      seeds: int64 [n], n at least 1; or as ``parse_points`` returns them.
     """
 
     sign: int
@@ -57,14 +58,15 @@ class Term(NamedTuple):
     seeds: np.ndarray
 
 
-def parse_sum(text, max_seeds=MAX_SEEDS):
+def parse_sum(text, max_seeds=MAX_SEEDS, parse=parse_seeds):
     """Returns the Terms of a sum such as 'mean(7,9,12) - mean(3,4) + 20', in time linear in its length.
 
-    A seed stands for its latent, ``mean(...)`` for the mean over those that it names, as ``parse_seeds`` reads them.
+    A seed stands for its latent, ``mean(...)`` for the mean over those that it names.
 
     Args:
       text: the sum.
       max_seeds: the most seeds that it may have.
+      parse: reads the seeds of a term: ``parse_seeds``, which refuses files, or ``saved_latents.parse_points``.
 
     Raises:
       UserError: it is invalid, or has too many seeds.
@@ -78,9 +80,12 @@ def parse_sum(text, max_seeds=MAX_SEEDS):
         place = SPACE.match(text, sign.end()).end() if sign else place
         operand = OPERAND.match(text, place)
         if not operand or (terms and not sign):
-            raise UserError(f'invalid sum at {shorten(text[start:])}; expected e.g. "mean(7,9,12) - mean(3,4) + 20"')
-        seeds = parse_seeds(operand[0] if operand[1] is None else operand[1], max_seeds)
-        terms.append(Term(-1 if sign and sign[0] == '-' else 1, operand[0], seeds))
+            spaces = ', with spaces around a file' if parse is not parse_seeds and '.npy' in text[start:] else ''
+            raise UserError(f'invalid sum at {shorten(text[start:])}; expected e.g. "mean(7,9,12) - mean(3,4) + 20"'
+                            f'{spaces}')
+        seeds = parse(operand[0] if operand[1] is None else operand[1], max_seeds)
+        name = operand[0] if operand[1] is not None else str(seeds[0])
+        terms.append(Term(-1 if sign and sign[0] == '-' else 1, name, seeds))
         count += len(seeds)
         if count > max_seeds:
             raise UserError(f'the sum names more than {max_seeds:,} seeds')

@@ -43,6 +43,18 @@ def settings_of(run):
     return RunDirectory(run).read_config() if (run / 'config.json').exists() else {}
 
 
+def crop_setting(run):
+    """Returns how the images of a run were cropped, 'auto' or a name in ``CROPS``; arguments as of ``settings_of``.
+
+    Raises:
+      UserError: the settings are damaged.
+    """
+    crop = settings_of(run).get('crop', 'auto')
+    if crop not in ('auto', *CROPS):
+        raise UserError(f'{run / "config.json"} is damaged: there is no crop {crop!r}; restore it')
+    return crop
+
+
 def epoch_steps_of(run):
     """Returns the steps of an epoch of a run, as ``settings_of`` takes it; None if that is not known."""
     config = settings_of(run)
@@ -68,9 +80,7 @@ def open_real_images(run, size, dataset_dir, cache_dir):
     config = settings_of(run)
     if 'dataset_dir' not in config and dataset_dir is None:
         raise UserError(f'{run} does not say which images it was trained on; name them with --dataset_dir')
-    crop = config.get('crop', 'auto')
-    if crop not in ('auto', *CROPS):
-        raise UserError(f'{run / "config.json"} is damaged: there is no crop {crop!r}; restore it')
+    crop = crop_setting(run)
     try:
         source = open_source(config['dataset_dir'] if dataset_dir is None else dataset_dir)
     except UserError as error:

@@ -4,29 +4,34 @@ import functools
 import math
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from dcgan.errors import UserError
-from dcgan.files import local_path, write_output
+from dcgan.errors import UserError, reason_of
+from dcgan.files import local_path, safe_name, write_output
 from dcgan.sampling import VIDEO_SUFFIXES, draw
 from dcgan.sampling.checkpoint import find, label_of, open_run, read, read_all
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.latents import parse_sum
 from dcgan.sampling.pictures import png, require_library
+from dcgan.sampling.projection import Projector
 from dcgan.sampling.real_images import epoch_steps_of, open_training_images
+from dcgan.sampling.saved_latents import SUFFIX, SavedLatent, parse_points, write_latent
 from dcgan.sampling.seeds import format_seeds, parse_seeds
 
 SUFFIXES = {'faces': ('.png',), 'interpolation': ('.png', *VIDEO_SUFFIXES), 'arithmetic': ('.png',),
-            'neighbours': ('.png',), 'progress': VIDEO_SUFFIXES}
+            'projection': ('.png',), 'neighbours': ('.png',), 'progress': VIDEO_SUFFIXES}
+MAX_PHOTO = 1 << 28  # bytes
 GENERATOR_FLAGS = ('weights', 'batch_norm', 'batch_size')
 FACE_FLAGS = ('seeds', 'seed', 'num_images', *GENERATOR_FLAGS)
 NOISE_STEPS = 100  # until then, no generator drew a face
 # Which flags each kind of picture uses; others would be ignored without a word.
 USED = {'faces': (*FACE_FLAGS, 'grid', 'scale'), 'interpolate': ('frames', 'scale', *GENERATOR_FLAGS),
         'arithmetic': ('scale', *GENERATOR_FLAGS),
+        'project': ('weights', 'batch_size', 'scale'),
         'neighbours': (*FACE_FLAGS, 'dataset_dir', 'cache_dir'),
         'film=checkpoints': (*FACE_FLAGS, 'grid', 'scale'), 'film=grids': ('scale',)}
 
@@ -51,6 +56,7 @@ class SampleOptions(NamedTuple):
     interpolate: str | None
     frames: int
     arithmetic: str | None
+    project: str | None
     film: str | None
     neighbours: int | None
     given: frozenset
@@ -70,7 +76,7 @@ class _Request:
 
     def __init__(self, options):
         self._options = options
-        self._kind = next((name for name in ('interpolate', 'arithmetic', 'neighbours', 'film')
+        self._kind = next((name for name in ('interpolate', 'arithmetic', 'project', 'neighbours', 'film')
                            if name in options.given), 'faces')
         self._refuse_unused_flags()
         self._model_dir = None if options.model_dir is None else open_run(options.model_dir)
@@ -80,22 +86,24 @@ class _Request:
         if self._kind == 'film':
             self._draw_film()
         elif self._kind == 'interpolate':
-            seeds = parse_seeds(options.interpolate)
+            seeds = parse_points(options.interpolate)
             if len(seeds) < 2:
-                raise UserError(f'--interpolate={options.interpolate} has one seed; expected two or more, e.g. 7,100')
-            self._draw_pictures('interpolation', lambda generator, suffix: draw.interpolation(
-                generator, seeds, options.frames, suffix))
+                raise UserError(f'--interpolate={options.interpolate} names one face; expected two or more, e.g. 7,100')
+            self._draw_pictures('interpolation', lambda generator, path: draw.interpolation(
+                generator, seeds, options.frames, path.suffix.lower()))
         elif self._kind == 'arithmetic':
-            terms = parse_sum(options.arithmetic)
-            self._draw_pictures('arithmetic', lambda generator, suffix: draw.arithmetic(generator, terms))
+            terms = parse_sum(options.arithmetic, parse=parse_points)
+            self._draw_pictures('arithmetic', lambda generator, path: draw.arithmetic(generator, terms))
+        elif self._kind == 'project':
+            self._draw_projection()
         elif self._kind == 'neighbours':
             seeds = self._seeds(8)
-            self._draw_pictures('neighbours', lambda generator, suffix: self._neighbours(generator, seeds))
+            self._draw_pictures('neighbours', lambda generator, path: self._neighbours(generator, seeds))
         elif options.out and _is_folder(options.out) and options.checkpoint != 'all':
             self._draw_files()
         else:
             layout = self._layout()
-            self._draw_pictures('faces', lambda generator, suffix: png(draw.face_grid(generator, *layout)))
+            self._draw_pictures('faces', lambda generator, path: png(draw.face_grid(generator, *layout)))
 
     def _refuse_unused_flags(self):
         kind = f'film={self._options.film}' if self._kind == 'film' else self._kind
@@ -112,8 +120,15 @@ class _Request:
                   'form after some hundred steps')
         return TrainedGenerator(checkpoint, self._options.batch_norm, self._options.batch_size, self._options.scale)
 
-    def _draw_pictures(self, name, make):
-        """Draws a picture from each checkpoint; ``make`` takes a TrainedGenerator and a suffix."""
+    def _draw_pictures(self, kind, make, name=None, beside=()):
+        """Draws a picture from each checkpoint.
+
+        Args:
+          kind: of the picture, a key of ``SUFFIXES``.
+          make: takes a TrainedGenerator and the path of the picture; returns its content.
+          name: what the name of a file begins with; None is ``kind``.
+          beside: suffixes of the files that ``make`` writes beside it.
+        """
         options = self._options
         is_all = options.checkpoint == 'all'
         if is_all and options.out and not _is_folder(options.out):
@@ -121,18 +136,23 @@ class _Request:
                             'file; choose a folder, or make a film with --film=checkpoints')
         found = find(self._model_dir, options.checkpoint)
         weights = '' if options.weights == 'auto' else f'-{options.weights}'
-        paths = {path: self._path(name, f'{name}-{label_of(path)}{weights}') for path in found}
-        self._refuse_to_overwrite(paths.values())
+        paths = {path: self._path(kind, f'{name or kind}-{label_of(path)}{weights}') for path in found}
+        self._refuse_to_overwrite([*paths.values(), *(path.with_suffix(suffix) for path in paths.values()
+                                                      for suffix in beside)])
         for checkpoint in read_all(found, options.weights) if is_all else [read(found[0], options.weights)]:
             path = paths[checkpoint.path]
             with self._generator(checkpoint) as generator:
-                write_output(path, make(generator, path.suffix.lower()), 'out')
+                write_output(path, make(generator, path), 'out')
             print(f'wrote       {path}')
 
     def _draw_files(self):
         folder = local_path(self._options.out, 'out')
         seeds = np.array(list(dict.fromkeys(self._layout()[0].tolist())))  # a seed that is named twice is one file
         [path] = find(self._model_dir, self._options.checkpoint)
+        if seeds.dtype == object:
+            face_path, count = Counter(_face_path(folder, seed) for seed in seeds).most_common(1)[0]
+            if count > 1:
+                raise UserError(f'{count} faces would be written to {face_path}; rename the saved latents')
         self._refuse_to_overwrite_faces(folder, seeds)
         with self._generator(read(path, self._options.weights)) as generator:
             done = 0
@@ -141,6 +161,26 @@ class _Request:
                     write_output(_face_path(folder, seed), content, 'out')
                 done += len(pngs)
         print(f'wrote       {done:,} files in {folder}, from {path}')
+
+    def _draw_projection(self):
+        photo = local_path(self._options.project, 'project')
+        encoded = _read_photo(photo)
+        name = re.sub(r'[\s(),]+', '_', photo.stem)  # a sum could not name it
+
+        def make(generator, path):
+            with Projector(generator) as projector:
+                try:
+                    found = projector.project(encoded)
+                except UserError as error:
+                    raise UserError(f'cannot project {photo}: {error}') from error
+            means = 'pixels and features' if projector.has_features else 'pixels alone: there is no discriminator'
+            print(f'{photo.name}: root mean square difference {found.distance:.1f} gray levels (0 to 255); found by '
+                  f'{means}')
+            write_latent(path.with_suffix(SUFFIX), found.latent)
+            print(f'wrote       {path.with_suffix(SUFFIX)}')
+            return draw.projection(found, photo.name, self._options.scale)
+
+        self._draw_pictures('projection', make, f'projection-{safe_name(name)}', [SUFFIX])
 
     def _draw_film(self):
         options = self._options
@@ -193,7 +233,7 @@ class _Request:
             return parse_seeds(f'{options.seed}-{options.seed + (options.num_images or count) - 1}')
         if 'seed' in options.given:
             raise UserError('--seeds and --seed cannot be combined')
-        return parse_seeds(options.seeds)
+        return parse_points(options.seeds)
 
     def _path(self, kind, name):
         """Returns where a picture goes."""
@@ -215,7 +255,8 @@ class _Request:
     def _refuse_to_overwrite_faces(self, folder, seeds):
         exists = np.array([os.path.lexists(_face_path(folder, seed)) for seed in seeds])
         if exists.any() and not self._options.overwrite:
-            missing = '' if exists.all() else f', or draw only the others with --seeds={format_seeds(seeds[~exists])}'
+            missing = '' if exists.all() or seeds.dtype == object else (
+                f', or draw only the others with --seeds={format_seeds(seeds[~exists])}')
             raise UserError(f'{exists.sum():,} of the {len(seeds):,} files exist in {folder}, e.g. '
                             f'{_face_path(folder, seeds[exists][0]).name}; add --overwrite, choose another --out'
                             f'{missing}')
@@ -231,5 +272,18 @@ def _is_folder(out):
     return out.endswith('/') or Path(out).suffix == '' or os.path.isdir(local_path(out, 'out'))
 
 
-def _face_path(folder, seed):
-    return folder / f'seed-{seed:07d}.png'
+def _face_path(folder, point):
+    return folder / (f'{point}.png' if isinstance(point, SavedLatent) else f'seed-{point:07d}.png')
+
+
+def _read_photo(path):
+    """Returns the bytes of an image file that --project names."""
+    try:
+        with path.open('rb') as file:
+            content = file.read(MAX_PHOTO + 1)
+    except OSError as error:
+        raise UserError(f'cannot read the photo {path}: {reason_of(error)}; name an image file with --project'
+                        ) from error
+    if len(content) > MAX_PHOTO:
+        raise UserError(f'the photo {path} has more than {MAX_PHOTO:,} bytes; save it smaller')
+    return content

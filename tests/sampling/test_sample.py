@@ -507,7 +507,7 @@ def test_a_signal_leaves_no_half_written_file(run, tmp_path, number, status):
     (['--model_dir=run', '--num_images=2000000'], 'are too many for one picture'),
     (['--model_dir=run', '--out=x.jpg'], '--out=x.jpg ends in .jpg; expected .png, or / for a folder'),
     (['--model_dir=run', '--checkpoint=all', '--out=x.png'], 'or make a film with --film=checkpoints'),
-    (['--model_dir=run', '--interpolate=7'], 'has one seed; expected two or more'),
+    (['--model_dir=run', '--interpolate=7'], '--interpolate=7 names one face; expected two or more'),
     (['--model_dir=run', '--interpolate=7,8', '--film=grids'], 'must have a value other than None'),
     (['--film=grids'], '--film shows a run; name its directory with --model_dir'),
     (['--model_dir=run', '--film=grids', '--checkpoint=50'], 'shows a whole run; drop --checkpoint=50'),

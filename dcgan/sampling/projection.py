@@ -1,0 +1,154 @@
+"""The latent whose face is nearest to a photo.
+
+Gradient descent on the latent, by the difference of pixels and of features of the discriminator, as Zhu et al.,
+"Generative Visual Manipulation on the Natural Image Manifold" (2016), and Yeh et al., "Semantic Image Inpainting with
+Deep Generative Models" (2017), search for it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from data.crop import CELEBA_SHAPE, CROPS, crop_and_resize, decode
+from dcgan.cpu_kernels import cpu_kernels
+from dcgan.device import make_session_config
+from dcgan.errors import UserError, reason_of
+from dcgan.progress import Progress
+from dcgan.runs.checkpoints import UNREADABLE, load_checkpoint
+from dcgan.sampling.checkpoint import load
+from dcgan.sampling.neighbours import nearest
+from dcgan.sampling.population import population_statistics
+from dcgan.sampling.real_images import crop_setting
+from model import Discriminator, Generator
+
+SEEDS, STARTS, STEPS = 512, 8, 200  # the nearest of the first seeds are where the descent starts
+NARROWED, KEPT = 50, 2  # from this step on, only the nearest go on
+RATE, BETA1, BETA2 = 0.1, 0.9, 0.99  # of Adam; the rate falls to 0 along a cosine
+FEATURE_WEIGHT = 0.05  # of the features' relative difference, beside that of the pixels in [-1, 1]
+FEATURES = 'd/d/conv4/outputs:0'
+
+
+class Projection(NamedTuple):
+    """A photo and the nearest face that was found.
+
+    Attributes:
+      photo, face: uint8 [size, size, 3].
+      latent: of the face, float32 [z_dim] in [-1, 1].
+      distance: the root mean square difference of the two, in gray levels (0 to 255).
+    """
+
+    photo: np.ndarray
+    face: np.ndarray
+    latent: np.ndarray
+    distance: float
+
+
+class Projector:
+    """Finds the nearest faces of a generator; keeps its graph and session, which its context closes."""
+
+    def __init__(self, generator):
+        """Builds the graph and draws the faces of the first seeds.
+
+        Args:
+          generator: a TrainedGenerator.
+
+        Raises:
+          UserError: the settings of its run are damaged, or the discriminator in its checkpoint is not the article's.
+        """
+        checkpoint = generator.checkpoint
+        self._size, self._crop = checkpoint.size, crop_setting(checkpoint.run)
+        with tf.Graph().as_default() as graph, cpu_kernels():
+            self._z = tf.placeholder(tf.float32, [None, checkpoint.z_dim])
+            self._photo = tf.placeholder(tf.float32, [1, self._size, self._size, 3])
+            images = Generator(checkpoint.depths, checkpoint.s_size)(self._z)
+            self._images = tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
+            self._losses = tf.reduce_mean(tf.square(images - self._photo), axis=[1, 2, 3])
+            features, discriminator = _features(tf.concat([self._photo, images], axis=0), checkpoint.path)
+            self.has_features = features is not None
+            if self.has_features:
+                differences = tf.reduce_mean(tf.square(features[1:] - features[:1]), axis=[1, 2, 3])
+                self._losses += FEATURE_WEIGHT * differences / (tf.reduce_mean(tf.square(features[:1])) + 1e-6)
+            [self._gradients] = tf.gradients(self._losses, self._z)
+            self._session = tf.Session(graph=graph, config=make_session_config('float32'))
+            load(self._session, {**checkpoint.variables, **population_statistics(checkpoint), **discriminator})
+        self._latents = generator.latents(np.arange(SEEDS))
+        self._faces = np.concatenate([self._draw(part) for part in np.array_split(
+            self._latents, -(-SEEDS // min(generator.batch_size, SEEDS)))])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._session.close()
+
+    def project(self, encoded):
+        """Returns the Projection of a photo; the same one each time. Several threads may call this at once.
+
+        Args:
+          encoded: bytes, the content of an image file.
+
+        Raises:
+          UserError: it is damaged, too large or in another format, or has not the shape that the run's crop expects.
+        """
+        decoded = decode(encoded)
+        if self._crop in CROPS and decoded.shape != CELEBA_SHAPE:
+            (height, width), (expected_height, expected_width) = decoded.shape, CELEBA_SHAPE
+            raise UserError(f'it has {width}x{height} pixels, and the crop of this run, {self._crop}, is for the '
+                            f'{expected_width}x{expected_height} of an aligned CelebA image; align the photo likewise')
+        photo = np.asarray(crop_and_resize(decoded, self._crop, self._size))
+        found, _ = nearest(photo[np.newaxis], self._faces, STARTS)
+        starts = self._latents[found[0]]
+        latents = np.concatenate([self._descend(starts, photo[np.newaxis] / 127.5 - 1), starts])
+        faces = self._draw(latents)
+        best, distances = nearest(photo[np.newaxis], faces, 1)
+        return Projection(photo, faces[best[0, 0]], latents[best[0, 0]], float(distances[0, 0]))
+
+    def _descend(self, latents, photo):
+        """Returns the best latents, float32 [k, z_dim], after Adam's steps from latents, float32 [n, z_dim].
+
+        They are clipped to the range that the generator was trained on. A tanh would keep them in it, too, but could
+        not leave its ends again, where its gradient vanishes.
+        """
+        mean = square = np.zeros_like(latents)
+        for step in Progress('projecting', STEPS, 'steps', delay=1).of(range(1, STEPS + 1)):
+            losses, gradients = self._session.run([self._losses, self._gradients],
+                                                  {self._z: latents, self._photo: photo})
+            if step == NARROWED:
+                best = np.argsort(losses, kind='stable')[:KEPT]
+                latents, mean, square, gradients = (values[best] for values in (latents, mean, square, gradients))
+            mean = BETA1 * mean + (1 - BETA1) * gradients
+            square = BETA2 * square + (1 - BETA2) * np.square(gradients)
+            rate = RATE * (1 + np.cos(np.pi * (step - 1) / STEPS)) / 2
+            change = mean / (1 - BETA1 ** step) / (np.sqrt(square / (1 - BETA2 ** step)) + 1e-12)
+            latents = np.clip(latents - rate * change, -1, 1).astype(np.float32)
+        return latents
+
+    def _draw(self, latents):
+        return self._session.run(self._images, {self._z: latents})
+
+
+def _features(images, path):
+    """Returns features of images by the discriminator of a checkpoint, and its variables, {name: float32 array}.
+
+    The features are float32 [n, height, width, channels]; None, with {}, if the checkpoint holds no discriminator.
+    """
+    gammas = [f'd/conv{number}/batch_normalization/gamma' for number in range(1, 5)]
+    try:
+        reader = None if path.suffix == '.npz' else load_checkpoint(path)
+        if reader is None or not reader.has_tensor(gammas[0]):
+            return None, {}
+        shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+        Discriminator([shapes[gamma][0] for gamma in gammas])(images)
+        values = {}
+        for variable in tf.global_variables('d/'):
+            name = variable.op.name
+            if shapes[name] != variable.shape or dtypes[name] != tf.float32:
+                raise ValueError(f'{name} is {dtypes[name].name} of shape {shapes[name]}')
+            values[name] = reader.get_tensor(name)
+            if not np.isfinite(values[name]).all():
+                raise ValueError(f'{name} holds NaN or infinite values')
+    except UNREADABLE as error:
+        raise UserError(f"{path} does not hold the article's discriminator: {reason_of(error)}; to project by pixels "
+                        'alone, export the generator: export.py --format=npz') from error
+    return tf.get_default_graph().get_tensor_by_name(FEATURES), values
