@@ -1,7 +1,7 @@
 """Runs the commands as a shell does, each in a process of its own, but without waiting for TensorFlow to load.
 
 Where the system can fork, the process is forked from one that has loaded TensorFlow, which takes most of a short
-command's time.
+command's time. TensorFlow reads whether to use oneDNN as it loads, so another choice takes a new process.
 """
 
 import multiprocessing
@@ -14,6 +14,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
+ONEDNN = 'TF_ENABLE_ONEDNN_OPTS'
+
+_loaded_with = os.environ.get(ONEDNN)
 _context = multiprocessing.get_context('forkserver' if hasattr(os, 'fork') else 'spawn')
 if hasattr(os, 'fork'):
     _context.set_forkserver_preload(['dcgan', 'tensorflow.compat.v1'])
@@ -28,6 +31,10 @@ def run_script(script, *flags, cwd=None, timeout=120, prepare=None):
       subprocess.TimeoutExpired: it did not end within ``timeout`` seconds.
     """
     arguments = [str(ROOT / script), *map(str, flags)]
+    if os.environ.get(ONEDNN) != _loaded_with:
+        assert prepare is None
+        return subprocess.run([sys.executable, *arguments], cwd=cwd, timeout=timeout, capture_output=True, text=True,
+                              check=False)
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder, name) for name in ('stdout', 'stderr')]
         process = _context.Process(target=_run, args=(
