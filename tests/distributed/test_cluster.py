@@ -229,7 +229,7 @@ def test_a_signal_ends_a_worker_that_waits_for_others_to_join(faces, tmp_path):
     process = launch(command(dataset_dir=faces, cache_dir=tmp_path, model_dir=tmp_path / 'run'), addresses, 0)
     await_server(addresses[0], process)
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=30)[0]
+    said = process.communicate(timeout=60)[0]
     assert process.returncode == 0, said
     assert said.endswith('stopped before the first step; give the same command again\n')
 
