@@ -73,7 +73,7 @@ def config_from(values):
     given = {name: values[name].value for name in Config._fields if values[name].present}
     if given.get('dataset_dir'):  # an empty one is refused later
         given['dataset_dir'] = os.path.realpath(local_path(given['dataset_dir'], 'dataset_dir'))
-    if given.get('init_checkpoint'):
+    if 'init_checkpoint' in given:
         given['init_checkpoint'] = os.path.realpath(local_path(given['init_checkpoint'], 'init_checkpoint'))
     for name in {'g_depths', 'd_depths'} & given.keys():
         given[name] = [int(depth) for depth in given[name]]

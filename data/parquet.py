@@ -90,7 +90,7 @@ class _Shard:
         for field in schema:
             kinds = {child.name: child.type for child in field.type} if pyarrow.types.is_struct(field.type) else {}
             if _is_binary(kinds.get('bytes')):
-                found[field.name] = f'{field.name}.bytes', f'{field.name}.path' if 'path' in kinds else None
+                found[field.name] = f'{field.name}.bytes', f'{field.name}.path' if _is_text(kinds.get('path')) else None
             elif _is_binary(field.type):
                 found[field.name] = field.name, None
         named = [name for name in COLUMNS if name in found] or list(found)
@@ -100,12 +100,12 @@ class _Shard:
 
     def rows(self):
         """Yields for each row its number, the name of its image ('' if there is none) and its stamp."""
-        modified, labels = os.stat(self._path).st_mtime_ns, None
-        if self._label:
-            try:
+        try:
+            modified, labels = os.stat(self._path).st_mtime_ns, None
+            if self._label:
                 labels = self._file.read(columns=[self._label]).column(0).combine_chunks().field(0).to_pylist()
-            except Exception as error:
-                raise UserError('unreadable .parquet file') from error
+        except Exception as error:  # as above
+            raise UserError('unreadable .parquet file') from error
         for group in range(self._file.num_row_groups):
             size = self._mean_size(group)
             for row in range(self._starts[group], self._starts[group + 1]):
@@ -158,3 +158,9 @@ def _is_binary(kind):
     import pyarrow
 
     return kind is not None and (pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
+
+
+def _is_text(kind):
+    import pyarrow
+
+    return kind is not None and (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind))

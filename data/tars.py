@@ -2,13 +2,21 @@
 
 import posixpath
 import tarfile
-from collections import defaultdict
-from pathlib import PurePosixPath
+from typing import NamedTuple
 
-from data.folders import MAX_BYTES, RUN, SPECIAL
-from data.formats import HEAD_BYTES, HIDDEN, is_hidden, reason_to_skip
-from data.zips import REPEATED, run_directories
+from data.archives import find_images
+from data.folders import MAX_BYTES
+from data.formats import HEAD_BYTES
 from dcgan.errors import UserError, reason_of
+
+
+class Member(NamedTuple):
+    """A member of a .tar: whether it is a regular file, and its place and size in the archive, in bytes."""
+
+    is_regular: bool
+    offset: int
+    size: int
+    mtime: float
 
 
 def open_tar(path):
@@ -17,43 +25,14 @@ def open_tar(path):
     Raises:
       UserError: it is damaged or cannot be read.
     """
-    members, skipped, names = {}, defaultdict(list), []
-
-    def read(name, limit=MAX_BYTES + 1):
-        offset, size, _ = members[name]
-        try:
-            with open(path, 'rb', buffering=0) as file:
-                file.seek(offset)
-                content = file.read(min(size, limit))
-        except OSError as error:
-            raise UserError(f'cannot read the file: {reason_of(error)}') from error
-        if len(content) > MAX_BYTES:
-            raise UserError(f'the file has more than {MAX_BYTES:,} bytes, the limit')
-        if len(content) < min(size, limit):
-            raise UserError('the archive ends before the file')
-        return content
-
+    entries = []
     try:
         with tarfile.open(path, 'r:') as archive:
-            while (member := archive.next()) is not None:
+            while (entry := archive.next()) is not None:
                 archive.members = []  # it would keep all
-                name = posixpath.normpath(member.name.lstrip('/') or 'unnamed')
-                names.append(name)
-                if member.isdir():
-                    continue
-                if any(map(is_hidden, name.split('/'))):
-                    skipped[HIDDEN].append(name)
-                    continue
-                if not member.isreg() or member.issparse():
-                    skipped[SPECIAL].append(name)
-                    continue
-                if name in members:  # the last one stays, as where it is unpacked
-                    skipped[REPEATED].append(name)
-                members[name] = member.offset_data, member.size, member.mtime
-                reason = reason_to_skip(name, lambda name=name: read(name, HEAD_BYTES))
-                if reason:
-                    skipped[reason].append(name)
-                    del members[name]
+                name = posixpath.normpath(entry.name.lstrip('/') or 'unnamed') + '/' * entry.isdir()
+                entries.append((name, Member(entry.isreg() and not entry.issparse(), entry.offset_data, entry.size,
+                                             entry.mtime)))
             _require_end(path, archive.offset)
     except OSError as error:
         raise UserError(f'cannot read {path}: {reason_of(error)}') from error
@@ -61,11 +40,31 @@ def open_tar(path):
         raise
     except Exception as error:  # a damaged archive can raise anything
         raise UserError(f'{path} is an incomplete or damaged .tar archive: {error}; download it again') from error
-    for run in run_directories(names):
-        skipped[RUN].append(f'{run}/')
-        members = {name: place for name, place in members.items() if run not in PurePosixPath(name).parents}
-    files = {name: (size, mtime, offset) for name, (offset, size, mtime) in members.items()}
-    return files, dict(skipped), read
+    members, skipped = find_images(entries, lambda member: member.is_regular,
+                                   lambda member: _read(path, member, HEAD_BYTES))
+
+    def read(name):
+        content = _read(path, members[name], MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise UserError(f'the file has more than {MAX_BYTES:,} bytes, the limit')
+        return content
+
+    files = {name: (member.size, member.mtime, member.offset) for name, member in members.items()}
+    return files, skipped, read
+
+
+def _read(path, member, limit):
+    """Returns the first bytes of a Member."""
+    length = min(member.size, limit)
+    try:
+        with open(path, 'rb', buffering=0) as file:
+            file.seek(member.offset)
+            content = file.read(length)
+    except OSError as error:
+        raise UserError(f'cannot read the file: {reason_of(error)}') from error
+    if len(content) < length:
+        raise UserError('the archive ends before the file')
+    return content
 
 
 def _require_end(path, offset):

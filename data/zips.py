@@ -9,17 +9,14 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections import defaultdict
-from pathlib import PurePosixPath
 
-from data.folders import MAX_BYTES, RUN, RUN_FILES, SPECIAL, UNREADABLE
-from data.formats import HEAD_BYTES, HIDDEN, is_hidden, reason_to_skip
+from data.archives import find_images
+from data.folders import MAX_BYTES
+from data.formats import HEAD_BYTES
 from dcgan.errors import UserError, reason_of
 
 CHUNK = 1 << 16  # bytes to unpack at a time
 UTF8_FLAG = 0x800
-
-REPEATED = 'same name as another'
 
 # What a file that is not a .zip may be, by its first bytes.
 SIGNATURES = [
@@ -50,29 +47,10 @@ def open_zip(path):
         raise
     except Exception as error:  # a damaged archive can raise anything
         raise UserError(f'{path} {_describe_file(path)}') from error
-    members, skipped = {}, defaultdict(list)
-    names = [_name_of(member) for member in archive.infolist()]
-    runs = run_directories([name for name, _ in names])
-    if runs:
-        skipped[RUN] = sorted(f'{run}/' for run in runs)
-    for (name, is_folder), member in zip(names, archive.infolist(), strict=True):
-        if is_folder or (runs and not runs.isdisjoint(PurePosixPath(name).parents)):
-            continue
-        try:
-            if any(map(is_hidden, name.split('/'))):
-                reason = HIDDEN
-            elif stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
-                reason = SPECIAL
-            else:
-                reason = reason_to_skip(name, lambda member=member: _unpack(archive, member, HEAD_BYTES))
-        except UserError:
-            reason = UNREADABLE
-        if reason is None:
-            if name in members:  # the last one stays, as where it is unpacked
-                skipped[REPEATED].append(name)
-            members[name] = member
-        else:
-            skipped[reason].append(name)
+    members, skipped = find_images(
+        [(_name_of(member), member) for member in archive.infolist()],
+        lambda member: stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG),
+        lambda member: _unpack(archive, member, HEAD_BYTES))
 
     def read(name):
         content = _unpack(archive, members[name], MAX_BYTES + 1)
@@ -81,7 +59,7 @@ def open_zip(path):
         return content
 
     files = {name: (member.file_size, member.date_time, member.CRC) for name, member in members.items()}
-    return files, dict(skipped), read
+    return files, skipped, read
 
 
 def _unpack(archive, member, limit):
@@ -120,17 +98,8 @@ def _open_member(archive, member):
         'lp': properties // 9 % 5, 'pb': properties // 45}])
 
 
-def run_directories(names):
-    """Returns the outermost folders that hold what train.py leaves in a run directory, as PurePosixPaths."""
-    folders = set(map(posixpath.dirname, names))
-    found = {*names, *folders}
-    runs = {PurePosixPath(folder) for folder in folders
-            if all(posixpath.join(folder, name) in found for name in RUN_FILES)}
-    return {run for run in runs if runs.isdisjoint(run.parents)}
-
-
 def _name_of(member):
-    """Returns the normal path of a member, with forward slashes, and whether it is a folder.
+    """Returns the normal path of a member, with forward slashes; that of a folder ends with one.
 
     Archives made on a Chinese Windows have names in GBK, those of some other programs UTF-8, without saying so;
     zipfile reads both as code page 437.
@@ -145,7 +114,7 @@ def _name_of(member):
             except UnicodeDecodeError:
                 pass
     name = name.partition('\0')[0].replace('\\', '/')
-    return posixpath.normpath(name.lstrip('/') or 'unnamed'), name.endswith('/')
+    return posixpath.normpath(name.lstrip('/') or 'unnamed') + '/' * name.endswith('/')
 
 
 def _describe_file(path):

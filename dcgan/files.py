@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shutil
+import stat
 from pathlib import Path
 
 import platformdirs
@@ -43,6 +44,21 @@ def safe_name(name):
     """Returns a name that a file or folder may have on every system, as close as possible to the given one."""
     name = RESERVED.sub('_', name).rstrip('. ') or '_'
     return f'_{name}' if DEVICES.fullmatch(name) else name
+
+
+def read_file(path, max_bytes):
+    """Returns the content of a file that a user names, bytes.
+
+    Raises:
+      OSError: it cannot be read, is no regular file (opening a pipe would wait for a writer) or is larger.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError('it is not a file')
+    with open(path, 'rb') as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(f'it has more than {max_bytes:,} bytes')
+    return content
 
 
 @contextlib.contextmanager

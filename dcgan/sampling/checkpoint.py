@@ -121,7 +121,7 @@ def find(model_dir, wanted):
         _, best = best_of(entry for entry in read_log(model_dir / 'log.jsonl') if entry['step'] in steps)
         if best is None:
             raise UserError(f'training measured no checkpoint of {model_dir}; train with --evaluate_steps, or measure '
-                            'all: python evaluate.py --checkpoint=all')
+                            f'all: python evaluate.py --model_dir={model_dir} --checkpoint=all')
         return [checkpoints.path(best)]
     paths = [checkpoints.path(step) for step in steps]
     return paths if wanted == 'all' else [next(read_all(reversed(paths))).path]

@@ -54,8 +54,7 @@ class TrainedGenerator:
             self._latents = tf.identity(seed_latents(self._seeds, checkpoint.z_dim), name='z')
             with cpu_kernels():
                 images = Generator(checkpoint.depths, checkpoint.s_size)(self._latents, training=batch_norm == 'batch')
-            images = tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
-            self._images = tf.identity(images, name='images')
+            self._images = tf.identity(to_uint8(images), name='images')
             self._pngs = tf.map_fn(tf.io.encode_png, self._images, fn_output_signature=tf.string)
             missing = [variable.op.name for variable in tf.global_variables() if variable.op.name not in values
                        and (batch_norm != 'batch' or '/moving_' not in variable.op.name)]
@@ -108,8 +107,8 @@ class TrainedGenerator:
         if self.scale == 1:  # TensorFlow encodes them several times as fast
             yield from self._draw(self._pngs, points)
         else:
-            for images in self.batches(points):
-                yield [png(image) for image in images]
+            for images in self._draw(self._images, points):  # a batch of large ones may not fit in memory
+                yield [png(enlarge(image[np.newaxis], self.scale)[0]) for image in images]
 
     def save(self, folder):
         """Writes a SavedModel with the signatures ``serving_default`` (takes z) and ``seeds``, for any batch size.
@@ -144,6 +143,11 @@ class TrainedGenerator:
                     raise UserError(f'not enough memory for {len(part)} images at once; use a --batch_size below '
                                     f'{self.batch_size}') from error
                 bar.update(len(part))
+
+
+def to_uint8(images):
+    """Returns images of a generator, a tensor in [-1, 1], as uint8, a tensor of the same shape."""
+    return tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
 
 
 def _never_moved(values):

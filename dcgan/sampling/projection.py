@@ -17,6 +17,7 @@ from dcgan.errors import UserError, reason_of
 from dcgan.progress import Progress
 from dcgan.runs.checkpoints import UNREADABLE, load_checkpoint
 from dcgan.sampling.checkpoint import load
+from dcgan.sampling.generator import to_uint8
 from dcgan.sampling.neighbours import nearest
 from dcgan.sampling.population import population_statistics
 from dcgan.sampling.real_images import crop_setting
@@ -62,7 +63,7 @@ class Projector:
             self._z = tf.placeholder(tf.float32, [None, checkpoint.z_dim])
             self._photo = tf.placeholder(tf.float32, [1, self._size, self._size, 3])
             images = Generator(checkpoint.depths, checkpoint.s_size)(self._z)
-            self._images = tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
+            self._images = to_uint8(images)
             self._losses = tf.reduce_mean(tf.square(images - self._photo), axis=[1, 2, 3])
             features, discriminator = _features(tf.concat([self._photo, images], axis=0), checkpoint.path)
             self.has_features = features is not None

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from data.folders import MAX_BYTES
 from dcgan.errors import UserError, reason_of
-from dcgan.files import local_path, safe_name, write_output
+from dcgan.files import local_path, read_file, safe_name, write_output
 from dcgan.sampling import VIDEO_SUFFIXES, draw
 from dcgan.sampling.checkpoint import find, label_of, open_run, read, read_all
 from dcgan.sampling.generator import TrainedGenerator
@@ -24,7 +25,6 @@ from dcgan.sampling.seeds import format_seeds, parse_seeds
 
 SUFFIXES = {'faces': ('.png',), 'interpolation': ('.png', *VIDEO_SUFFIXES), 'arithmetic': ('.png',),
             'projection': ('.png',), 'neighbours': ('.png',), 'progress': VIDEO_SUFFIXES}
-MAX_PHOTO = 1 << 28  # bytes
 GENERATOR_FLAGS = ('weights', 'batch_norm', 'batch_size')
 FACE_FLAGS = ('seeds', 'seed', 'num_images', *GENERATOR_FLAGS)
 NOISE_STEPS = 100  # until then, no generator drew a face
@@ -269,7 +269,7 @@ def _columns(count):
 
 
 def _is_folder(out):
-    return out.endswith('/') or Path(out).suffix == '' or os.path.isdir(local_path(out, 'out'))
+    return out.endswith(('/', os.sep)) or Path(out).suffix == '' or os.path.isdir(local_path(out, 'out'))
 
 
 def _face_path(folder, point):
@@ -279,11 +279,7 @@ def _face_path(folder, point):
 def _read_photo(path):
     """Returns the bytes of an image file that --project names."""
     try:
-        with path.open('rb') as file:
-            content = file.read(MAX_PHOTO + 1)
+        return read_file(path, MAX_BYTES)
     except OSError as error:
         raise UserError(f'cannot read the photo {path}: {reason_of(error)}; name an image file with --project'
                         ) from error
-    if len(content) > MAX_PHOTO:
-        raise UserError(f'the photo {path} has more than {MAX_PHOTO:,} bytes; save it smaller')
-    return content

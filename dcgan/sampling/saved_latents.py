@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dcgan.errors import UserError, reason_of
-from dcgan.files import write_output
+from dcgan.files import read_file, write_output
 from dcgan.sampling.exported import DAMAGED
 from dcgan.sampling.seeds import MAX_LENGTH, MAX_SEEDS, parse_seeds, shorten
 
@@ -68,11 +68,7 @@ def read_latent(text):
     """
     path = Path(os.path.expanduser(text))
     try:
-        with path.open('rb') as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise ValueError(f'it has more than {MAX_BYTES:,} bytes')
-        latent = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+        latent = np.lib.format.read_array(io.BytesIO(read_file(path, MAX_BYTES)), allow_pickle=False)
         if latent.ndim != 1 or latent.dtype != np.float32:
             raise ValueError('it is not a float32 array of one dimension')
         if not np.isfinite(latent).all():

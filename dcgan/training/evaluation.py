@@ -1,13 +1,11 @@
 """Numbers during training: how close the generator's images are to the training images."""
 
-import tensorflow.compat.v1 as tf
-
 from dcgan.metrics.evaluator import Evaluator
 from dcgan.metrics.names import metric_name, parse_metrics
-from dcgan.runs.checkpoints import EMA_SUFFIX
 from dcgan.runs.event_log import best_of
 from dcgan.sampling.checkpoint import GeneratorCheckpoint
 from dcgan.sampling.generator import TrainedGenerator
+from dcgan.training.graph import ema_variables
 
 MOST_IMAGES = 2000  # fewer than evaluate.py takes by default, as training waits
 
@@ -28,8 +26,7 @@ class TrainingEvaluator:
         """
         self._generator, self._checkpoints = graph.dcgan.g, checkpoints
         self._z_dim, self._s_size = graph.dcgan.z_dim, graph.dcgan.s_size
-        averages = {variable.op.name.removesuffix(EMA_SUFFIX): variable for variable in tf.global_variables()
-                    if variable.op.name.endswith(EMA_SUFFIX)}
+        averages = ema_variables()
         self._variables = {variable.op.name: averages.get(variable.op.name, variable)
                            for variable in self._generator.variables}
         self._weights = 'ema' if averages else 'trained'

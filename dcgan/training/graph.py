@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as tf
 from data.stream import stream
 from dcgan.cpu_kernels import cpu_kernels
 from dcgan.runs.checkpoints import EMA_SUFFIX
+from dcgan.sampling.generator import to_uint8
 from dcgan.sampling.latents import seed_latents
 from dcgan.training.initialization import initialize_from
 from dcgan.training.optimizers import make_optimizers
@@ -95,8 +96,7 @@ def sample_grid(generator, latents, rows, columns):
     with cpu_kernels(), tf.variable_scope(tf.get_variable_scope(), custom_getter=_ema_getter()):
         images = generator(latents, training=True)
     del updates[count:]  # drawing samples must not move the averages
-    images = tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
-    images = tf.unstack(images, num=rows * columns)
+    images = tf.unstack(to_uint8(images), num=rows * columns)
     lines = [tf.concat(images[columns * row:columns * (row + 1)], axis=1) for row in range(rows)]
     return tf.image.encode_png(tf.concat(lines, axis=0))
 
@@ -134,10 +134,15 @@ def _average_moving(updates, cluster):
     return [variable.assign(mean).op for variable, mean in zip(moving, means, strict=True)]
 
 
+def ema_variables():
+    """Returns {name of a variable: the variable that holds its moving average}; {} if none are kept."""
+    return {variable.op.name.removesuffix(EMA_SUFFIX): variable for variable in tf.global_variables()
+            if variable.op.name.endswith(EMA_SUFFIX)}
+
+
 def _ema_getter():
     """Returns a custom getter of variables that gives their moving averages; None if none are kept."""
-    averages = {variable.op.name.removesuffix(EMA_SUFFIX): variable for variable in tf.global_variables()
-                if variable.op.name.endswith(EMA_SUFFIX)}
+    averages = ema_variables()
 
     def get(getter, name, *args, **kwargs):
         return averages[name] if name in averages else getter(name, *args, **kwargs)

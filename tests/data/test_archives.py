@@ -58,6 +58,8 @@ HUB = pa.struct([('bytes', pa.binary()), ('path', pa.string())])
     (HUB, lambda number, content: {'bytes': content, 'path': f'{number + 1:06d}.jpg'}),
     (HUB, lambda number, content: {'bytes': content, 'path': None}),
     (HUB, lambda number, content: {'bytes': content, 'path': ['../../etc/passwd', 'a\\b/..', ''][number % 3]}),
+    (pa.struct([('bytes', pa.binary()), ('path', pa.int64())]),
+     lambda number, content: {'bytes': content, 'path': number}),
     (pa.struct([('bytes', pa.large_binary())]), lambda number, content: {'bytes': content}),
     (pa.binary(), lambda number, content: content),
     (pa.large_binary(), lambda number, content: content)])

@@ -1,6 +1,7 @@
 """From a photo to a latent: --project, and saved latents in the place of seeds."""
 
 import io
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -186,7 +187,7 @@ def saved_as(array):
     (saved_as(np.full(Z_DIM, np.nan, np.float32)), 'x.npy holds no latent: it holds NaN or infinite values; expected'),
     (saved_as(np.zeros([1, Z_DIM], np.float32)), 'it is not a float32 array of one dimension'),
     (saved_as(np.zeros(Z_DIM, int)), 'it is not a float32 array of one dimension'),
-    (saved_as(np.zeros(1 << 19, np.float32)), 'it has more than 1,048,576 bytes'),
+    (saved_as(np.zeros(1 << 19, np.float32)), 'x.npy: it has more than 1,048,576 bytes; sample.py --project saves'),
     (saved_as(np.array([print], object)), 'allow_pickle=False'),
     (pickle.dumps([print]), 'the magic string is not correct'),
     (saved_as(latent())[:-1], 'holds no latent: '), (b'', 'holds no latent: '), (b'\x93NUMPY', 'holds no latent: '),
@@ -198,9 +199,19 @@ def test_a_file_without_a_latent_gets_a_sentence(tmp_path, content, message):
         read_latent(str(tmp_path / 'x.npy'))
 
 
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='this system has no named pipes')
+@pytest.mark.parametrize(('flag', 'message'), [('project', 'cannot read the photo x.npy: it is not a file'),
+                                               ('seeds', 'cannot read x.npy: it is not a file')])
+def test_a_pipe_is_refused_not_waited_for(folder, flag, message):
+    os.mkfifo('x.npy')
+    done = command(f'--{flag}=x.npy')
+    assert done.returncode not in (0, None)
+    assert message in done.stderr
+
+
 @pytest.mark.parametrize(('flags', 'message'), [
     (['--project=none.jpg'], 'cannot read the photo none.jpg: No such file or directory; name an image file'),
-    (['--project=run'], 'cannot read the photo run: Is a directory'),
+    (['--project=run'], 'cannot read the photo run: it is not a file; name an image file with --project'),
     (['--project=my-face.npy'], 'cannot project my-face.npy: the file is not an image that Pillow reads'),
     (['--project=http://x/photo.jpg'], '--project=http://x/photo.jpg is not a local path'),
     (['--project=photo.jpg', '--seeds=7'], '--seeds has no effect on --project, which uses --weights'),

@@ -30,7 +30,7 @@ from tests.small_runs import (
     variables,
 )
 
-BEFORE_BATCH_NORMALIZATION = re.compile(r'[gd]/.*/(?:kernel|bias|gamma|beta|moving_mean|moving_variance)')
+WEIGHT = re.compile(r'[gd]/.*/(?:kernel|bias|gamma|beta|moving_mean|moving_variance)')
 
 
 def batches(images, first_step, count, **flags):
@@ -78,7 +78,7 @@ def test_a_run_begins_with_the_weights_of_another(fit, faces):
         name = f'run-{named.name}'
         run = fit(name, config(faces, max_steps=1, learning_rate=1e-3, seed=5, init_checkpoint=str(named)))
         before, after = variables(trained, 3), variables(run, 0)
-        weights = [name for name in after if BEFORE_BATCH_NORMALIZATION.fullmatch(name)]
+        weights = [name for name in after if WEIGHT.fullmatch(name)]
         assert len(weights) == 52
         assert_same_bits({name: before[name] for name in weights}, {name: after[name] for name in weights})
         assert after['global_step'] == 0
@@ -98,7 +98,7 @@ def test_a_run_begins_with_the_weights_that_tensorflow_1_saved(faces, tmp_path):
     assert f'weights     begin as those of {REFERENCE / "end.ckpt"}; both Adams and the step begin anew' in done.stdout
     theirs, ours = tf.train.load_checkpoint(str(REFERENCE / 'end.ckpt')), variables(tmp_path / 'run', 0)
     for name in theirs.get_variable_to_shape_map():
-        if BEFORE_BATCH_NORMALIZATION.fullmatch(name):
+        if WEIGHT.fullmatch(name):
             np.testing.assert_array_equal(theirs.get_tensor(name), ours[name])
 
 
