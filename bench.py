@@ -1,4 +1,4 @@
-"""Measures how fast this machine trains, draws and packs images, beside how fast it multiplies matrices.
+"""Measures how fast this machine trains, draws and packs images, relative to how fast it multiplies matrices.
 
     python bench.py                                    # with the embedded faces
     python bench.py --dataset_dir=img_align_celeba --json=speed.json
@@ -17,7 +17,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string('dataset_dir', None, 'Images: a folder, .zip, .tar or .parquet files. Default: the '
                     'embedded faces.')
 flags.DEFINE_integer('rounds', 5, 'Number of measurements of each figure.', lower_bound=1)
-flags.DEFINE_string('json', None, 'Also write all measurements to this JSON file; replaces it.')
+flags.DEFINE_string('json', None, 'Also write all measurements to this JSON file, replacing it.')
 
 
 def main():

@@ -1,12 +1,12 @@
-"""Proves that model.py builds the article's graph on the installed TensorFlow; shows a run beside the article.
+"""Proves that model.py builds the article's graph on the installed TensorFlow; compares a run with the article.
 
     python compare.py                                               # the graph alone
     python compare.py --model_dir=runs/demo_faces                   # and runs/demo_faces/comparison/report.html
     python compare.py --model_dir=runs/demo_faces --article_figures=figures/
 
 It compares the graph with ``reference/``, which TensorFlow 1.15.5 wrote from the article's code: variables, shapes,
-parameters, end points and, from the same checkpoint, images, logits, gradients and five train steps. The exit status is
-0 if all agree, 1 if not.
+parameters, end points and, from the same checkpoint, images, logits, gradient norms and five train steps. The exit
+status is 0 if all agree, 1 if not.
 
 The report shows what the article shows: faces at the start and after 2 and 5 epochs of CelebA (3,164 and 7,910
 updates), always from the same latents, next to the article's own figures, which you save as start, epoch-2 and epoch-5
@@ -23,7 +23,7 @@ from dcgan.files import local_path, require_writable, write_output
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string('model_dir', None, 'Run to show beside the article. Default: prove the graph only.')
+flags.DEFINE_string('model_dir', None, 'Run to compare with the article. Default: only prove the graph.')
 flags.DEFINE_string('out', None, 'Folder for report.html and its pictures. Default: comparison/ in --model_dir.')
 flags.DEFINE_string('article_figures', None, "Folder of the article's figures: start, epoch-2 and epoch-5, as .png, "
                     '.jpg, .gif or .webp.')
@@ -80,4 +80,4 @@ def _require_libraries():
 
 
 if __name__ == '__main__':
-    cli.run(main, '--model_dir=DIR', 'stopped before all was compared; numbers that were measured are kept')
+    cli.run(main, '--model_dir=DIR', 'stopped before everything was compared; the numbers measured so far are kept')

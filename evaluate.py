@@ -1,4 +1,4 @@
-"""Measures how close the faces of a checkpoint are to real images, and, as a floor, how close other real images are.
+"""Measures how close the faces of a checkpoint are to real images and, as a floor, real images to each other.
 
     python evaluate.py                                                               # the pretrained generator
     python evaluate.py --model_dir=runs/img_align_celeba                             # swd16k and msssim10k
@@ -8,7 +8,7 @@
                                                                                      # also fid50k and kid50k
 
 Compare numbers only if metric, data, crop, resizer and batch normalization are the same. The faces are those that
-sample.py draws from --seed on.
+sample.py draws, starting at --seed.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ cli.define_generator_flags('latest, best (by train.py --evaluate_steps), a step,
 cli.define_data_flags()
 cli.define_batch_flags()
 cli.define_metric_flags()
-flags.DEFINE_integer('seed', 0, 'Seed of the first face, of the split of the real images and of all random choices of '
+flags.DEFINE_integer('seed', 0, 'Seed of the first face, of the split of the real images and of all random choices in '
                      'the metrics.', lower_bound=0, upper_bound=2**32 - 1)
 flags.DEFINE_string('json', None, 'Also write the numbers and their protocols to this file.')
 
@@ -61,4 +61,4 @@ def main():
 
 
 if __name__ == '__main__':
-    cli.run(main, '--model_dir=DIR', 'stopped before all was measured')
+    cli.run(main, '--model_dir=DIR', 'stopped before everything was measured')

@@ -25,7 +25,7 @@ cli.define_data_flags()
 flags.DEFINE_string('host', '127.0.0.1', 'Address to listen on. 127.0.0.1: only this machine can connect. 0.0.0.0: '
                     'other machines can, too.')
 flags.DEFINE_integer('port', 8080, 'Port to listen on.', lower_bound=1, upper_bound=65535)
-flags.DEFINE_list('allowed_hosts', [], 'Further host names to answer to, e.g. faces.example.org, the name of a proxy.')
+flags.DEFINE_list('allowed_hosts', [], 'Additional host names to answer to, e.g. that of a proxy, faces.example.org.')
 flags.DEFINE_string('root_path', '', 'Path at which a proxy shows the page, e.g. /faces.')
 flags.DEFINE_bool('browser', True, 'Open the page in a browser.')
 

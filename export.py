@@ -6,8 +6,8 @@
     python export.py --model_dir=runs/demo_faces --out=generator.tflite --format=tflite
     python export.py --model_dir=runs/demo_faces --out=generator.npz --format=npz   # for sample.py --checkpoint
 
-The first three formats draw without this project: from latents z, float32 [n, z_dim], the images, uint8
-[n, size, size, 3], that sample.py draws; the SavedModel also from seeds, int64 [n].
+The first three formats run without this project: they turn latents z, float32 [n, z_dim], into the images, uint8
+[n, size, size, 3], that sample.py draws. The SavedModel also takes seeds, int64 [n].
 """
 
 import os
@@ -24,7 +24,7 @@ FLAGS = flags.FLAGS
 
 cli.define_generator_flags('latest, best (by train.py --evaluate_steps), a step, or the path of a checkpoint.')
 flags.DEFINE_enum('format', 'saved_model', list(EXPORT_SUFFIXES), 'File format.')
-flags.DEFINE_string('out', None, 'Output: a folder for a SavedModel; a file, or a folder for it, for other formats.')
+flags.DEFINE_string('out', None, 'Output: a folder for a SavedModel; for other formats, a file or a folder for it.')
 
 
 def main():
@@ -37,7 +37,7 @@ def main():
     require_converter(FLAGS.format)
     model_dir = None if FLAGS.model_dir is None else open_run(FLAGS.model_dir)
     if FLAGS.checkpoint == 'all':
-        raise UserError('--checkpoint=all names several; export one, latest or a step')
+        raise UserError('--checkpoint=all names several; export one: latest, best or a step')
     [checkpoint] = find(model_dir, FLAGS.checkpoint)
     with TrainedGenerator(read(checkpoint, FLAGS.weights)) as generator:
         export(generator, FLAGS.format, path)

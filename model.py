@@ -10,7 +10,7 @@ import ops  # Differs: the article calls tf.layers, which left TensorFlow with K
 
 
 class Generator:
-    """Turns latents into images; ``variables`` are its trainable ones, once it was called."""
+    """Turns latents into images; after a call, ``variables`` holds its trainable variables."""
 
     def __init__(self, depths=[1024, 512, 256, 128], s_size=4):
         """Takes the channels of the four hidden layers, and the height and width of the first."""
@@ -50,7 +50,7 @@ class Generator:
 
 
 class Discriminator:
-    """Tells real images (class 1) from generated ones (class 0); ``variables`` as of the generator."""
+    """Tells real images (class 1) from generated ones (class 0); ``variables`` as in Generator."""
 
     def __init__(self, depths=[64, 128, 256, 512]):
         """Takes the channels of the four layers."""
@@ -97,7 +97,7 @@ class DCGAN:
     Attributes:
       g, d: the generator and the discriminator.
       z: latents of a batch, float32 [batch_size, z_dim], uniform in [-1, 1).
-      generated: the images generated from ``z``, once ``loss`` was called.
+      generated: the images generated from ``z``; set by ``loss``.
     """
 
     def __init__(self, batch_size=128, s_size=4, z_dim=100,

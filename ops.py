@@ -107,7 +107,7 @@ def batch_normalization(inputs, *, momentum=0.99, epsilon=1e-3, training=False, 
 
     Args:
       inputs: float [n, height, width, channels], channels known.
-      momentum: the share of a moving average that an update keeps.
+      momentum: the share of a moving average that each update keeps.
       epsilon: added to the variance.
       training: a Python bool: normalize by the statistics of the batch (True) or by the moving averages (False).
       name: the variable scope; None is 'batch_normalization', made unique.

@@ -1,11 +1,11 @@
-"""What the project needs. Its scripts run from the checkout: installing it installs these, and nothing of its own."""
+"""The dependencies. The scripts run from the checkout: installing the project installs only its dependencies."""
 
 from setuptools import setup
 
 setup(
     name='dcgan-faces',
-    version='0.1.0',
-    description='Faces by a DCGAN: TensorFlow 1 graph code, faithful to its article, on the TensorFlow of today',
+    version='0.2.0.dev0',
+    description='Faces from a DCGAN: TensorFlow 1 graph code, faithful to its article, on current TensorFlow',
     license='MIT',
     python_requires='>=3.10,<3.14',
     packages=[],
@@ -14,7 +14,7 @@ setup(
         'tensorflow>=2.16,<2.22',
         'numpy',
         'imageio>=2.28',
-        'pillow>=10.1',  # what imageio reads and writes with; called directly to resize and for captions
+        'pillow>=10.1',  # imageio reads and writes with it; called directly to decode, resize and draw captions
         'absl-py',
         'tqdm',
         'filelock',
@@ -22,7 +22,7 @@ setup(
     ],
     extras_require={
         'gpu': ['tensorflow[and-cuda]>=2.16,<2.22'],
-        'report': ['matplotlib', 'jinja2'],  # what compare.py draws and writes its page with
+        'report': ['matplotlib', 'jinja2'],  # compare.py draws its charts and writes its page with these
         'video': ['av'],  # MP4, by imageio
         'onnx': ['tf2onnx', 'onnx<1.19'],  # later ones fail on the ml_dtypes that TensorFlow before 2.19 takes
         'explore': ['nicegui>=3.5'],  # the page of explore.py

@@ -3,12 +3,12 @@
     python train.py                                    # a quarter-width model on the embedded faces, within minutes
     python train.py --dataset_dir=img_align_celeba     # the article's run: a folder of images, or a .zip of one
     python train.py --preset=article                   # the article's model on the embedded faces
-    python train.py --epochs=120 --sample_steps=100    # longer, and seen more often
+    python train.py --epochs=120 --sample_steps=100    # longer, with grids more often
 
---model_dir receives config.json, checkpoints, TensorBoard events, log.jsonl, reals.png and, in samples/, an 8x8 grid
-before the first step and after every epoch. Ctrl-C saves and stops; the same command resumes, and flags that are not
-given stay as they were. Started on several machines, by Slurm's srun or as the environment variable TF_CONFIG says, it
-trains one model on all.
+--model_dir will hold config.json, checkpoints, TensorBoard events, log.jsonl, reals.png and, in samples/, an 8x8 grid
+before the first step and after every epoch. Ctrl-C saves and stops; the same command resumes, and flags that you
+omit keep their values. Started on several machines, by Slurm's srun or with the environment variable TF_CONFIG, it
+trains one model on all of them.
 """
 
 import math
@@ -26,8 +26,8 @@ from dcgan.signals import exit_status
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string('dataset_dir', None, 'Images: a folder, at any depth, a .zip or .tar, or .parquet files. Default: '
-                    'the embedded faces.')
+flags.DEFINE_string('dataset_dir', None, 'Images: a folder, searched at any depth, a .zip or .tar, or .parquet files. '
+                    'Default: the embedded faces.')
 flags.DEFINE_string('model_dir', None, "Run directory. Default: runs/<the data set's name>.")
 flags.DEFINE_string('cache_dir', CACHE_DIR, 'Folder of the packs of decoded images.')
 flags.DEFINE_enum('preset', None, PRESETS, 'Defaults of --g_depths, --d_depths, --batch_size, --epochs and '
@@ -38,33 +38,33 @@ flags.DEFINE_integer('image_size', 64, 'Height and width of the images in pixels
 flags.DEFINE_enum('crop', 'auto', ['auto', *CROPS], 'Part of each image to keep. auto: center108 of images of the size '
                   'of aligned CelebA, the largest centered square of others.')
 flags.DEFINE_bool('mirror', False, 'Mirror each image in about half of the epochs, at random.')
-flags.DEFINE_integer('batch_size', None, "Images a step. Default: the preset's.", lower_bound=1)
+flags.DEFINE_integer('batch_size', None, "Images per step, on each worker. Default: the preset's.", lower_bound=1)
 flags.DEFINE_integer('z_dim', 100, 'Length of a latent.', lower_bound=1)
 flags.DEFINE_list('g_depths', None, "Channels of the generator's four hidden layers. Default: the preset's.")
 flags.DEFINE_list('d_depths', None, "Channels of the discriminator's four layers. Default: the preset's.")
 flags.DEFINE_integer('epochs', None, "Passes over the images. Default: the preset's.", lower_bound=1)
 flags.DEFINE_integer('max_steps', None, 'Stop after this many steps, if that comes before --epochs.', lower_bound=1)
-flags.DEFINE_float('learning_rate', 0.0002, 'Learning rate of both Adams.', lower_bound=0.0)
-flags.DEFINE_float('d_learning_rate', None, "Learning rate of the discriminator's Adam. Default: --learning_rate.",
+flags.DEFINE_float('learning_rate', 0.0002, 'Learning rate of both Adam optimizers.', lower_bound=0.0)
+flags.DEFINE_float('d_learning_rate', None, "Learning rate of the discriminator's optimizer. Default: --learning_rate.",
                    lower_bound=0.0)
-flags.DEFINE_float('beta1', 0.5, 'beta1 of both Adams.', lower_bound=0.0, upper_bound=0.9999)
-flags.DEFINE_float('ema_decay', None, "Decay of an exponential moving average of the generator's weights, e.g. 0.999, "
-                   "from which samples are drawn; 0 for none. Default: the preset's.",
+flags.DEFINE_float('beta1', 0.5, 'beta1 of both Adam optimizers.', lower_bound=0.0, upper_bound=0.9999)
+flags.DEFINE_float('ema_decay', None, "Decay of an exponential moving average of the generator's weights, from which "
+                   "samples are drawn, e.g. 0.999; 0 for none. Default: the preset's.",
                    lower_bound=0.0, upper_bound=0.999999)
-flags.DEFINE_string('init_checkpoint', None, 'Begin with the weights of this checkpoint or run, of this project or of '
-                    'TensorFlow 1; the optimizers begin anew.')
+flags.DEFINE_string('init_checkpoint', None, 'Start from the weights of this checkpoint or run, of this project or of '
+                    'TensorFlow 1; the optimizers start fresh.')
 flags.DEFINE_integer('seed', 0, 'Determines the initial weights, the order of the images and all latents.',
                      lower_bound=0, upper_bound=2**31 - 1)
-flags.DEFINE_enum('precision', 'float32', PRECISIONS, 'Of matrix products and convolutions: bfloat16 on CPUs, float16 '
-                  'on GPUs.')
+flags.DEFINE_enum('precision', 'float32', PRECISIONS, 'Precision of matrix products and convolutions: bfloat16 for '
+                  'CPUs, float16 for GPUs.')
 flags.DEFINE_bool('xla', False, 'Compile the graph with XLA, on a GPU.')
-flags.DEFINE_bool('deterministic', False, 'Use deterministic ops on a GPU, too. On a CPU all are.')
-flags.DEFINE_integer('sample_steps', None, 'Draw a grid every so many steps, besides each epoch.', lower_bound=1)
-flags.DEFINE_integer('save_steps', 250, "Save a checkpoint every so many steps, besides 0, 3164, 7910 (the article's "
-                     'moments) and the end of epochs 1, 2, 5, 10, 20, 30, ...', lower_bound=1)
-flags.DEFINE_integer('log_steps', 10, 'Log losses and speed every so many steps.', lower_bound=1)
-flags.DEFINE_integer('evaluate_steps', None, 'Measure swd2k and msssim2k every so many steps, and keep the checkpoint '
-                     'with the lowest swd2k, for sample.py --checkpoint=best. Training waits meanwhile.', lower_bound=1)
+flags.DEFINE_bool('deterministic', False, 'Use deterministic ops on a GPU. On a CPU, all ops are deterministic.')
+flags.DEFINE_integer('sample_steps', None, 'Draw a grid every N steps, in addition to one per epoch.', lower_bound=1)
+flags.DEFINE_integer('save_steps', 250, "Save a checkpoint every N steps, in addition to steps 0, 3164 and 7910 (the "
+                     "article's moments) and the end of epochs 1, 2, 5, 10, 20, 30, ...", lower_bound=1)
+flags.DEFINE_integer('log_steps', 10, 'Log losses and speed every N steps.', lower_bound=1)
+flags.DEFINE_integer('evaluate_steps', None, 'Measure swd2k and msssim2k every N steps, and keep the checkpoint with '
+                     'the lowest swd2k, for sample.py --checkpoint=best. Training pauses meanwhile.', lower_bound=1)
 flags.DEFINE_float('join_timeout', 45.0, 'Seconds to wait for all workers to join.', lower_bound=1.0)
 
 
@@ -96,7 +96,7 @@ def main():
     number = train(config, FLAGS.model_dir, FLAGS.cache_dir, FLAGS.join_timeout)
     if number is None:
         return 0
-    print('stopped; give the same command again to resume')
+    print('stopped; run the same command again to resume')
     return exit_status(number)
 
 
@@ -110,4 +110,4 @@ flags.register_validator('image_size', lambda size: size % 16 == 0, 'expected a 
 
 
 if __name__ == '__main__':
-    cli.run(main, '--dataset_dir=PATH', 'stopped before the first step; give the same command again', 0)
+    cli.run(main, '--dataset_dir=PATH', 'stopped before the first step; run the same command again', 0)

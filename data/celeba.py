@@ -1,7 +1,7 @@
 """Explains where to get CelebA, and checks a download.
 
     python -m data.celeba                            # where to get it
-    python -m data.celeba img_align_celeba.zip       # check the .zip (or its folder) against the published data set
+    python -m data.celeba img_align_celeba.zip       # check it, in any form, against the published data set
 
 The check reads every image, which takes some minutes. It exits with status 0 if it finds no problem.
 """
@@ -32,12 +32,12 @@ non-commercial research only and may not be redistributed. Terms: https://mmlab.
 
 From its authors:
 1. On that page, follow "Align&Cropped Images", open the folder Img and download img_align_celeba.zip (1.4 GB) in a
-   browser. Other programs get a web page under the same name, and so does everyone once the daily quota of Google
-   Drive is used up. (torchvision gives the MD5 of the archive as 00d2c5bc6d35e252742224ab0c1e8fcb.)
+   browser. Other programs get a web page under the same name, and so do browsers once Google Drive's daily quota is
+   used up. (torchvision gives the MD5 of the archive as 00d2c5bc6d35e252742224ab0c1e8fcb.)
 2. Do not unpack it: --dataset_dir=img_align_celeba.zip reads the archive itself. An unpacked folder works, too.
 3. Check that the download is complete: python -m data.celeba img_align_celeba.zip
 
-From the Hugging Face hub, where others uploaded a copy as .parquet files; CelebA's terms hold:
+From the Hugging Face hub, where third parties uploaded a copy as .parquet files; CelebA's terms still apply:
 1. pip install huggingface_hub '.[parquet]'
 2. hf download flwrlabs/celeba --repo-type dataset --local-dir celeba
 3. --dataset_dir=celeba reads these files."""
@@ -114,7 +114,7 @@ def main(argv):
         print(INSTRUCTIONS)
         return
     if len(argv) > 2:
-        raise app.UsageError('too many arguments; expected one path, the folder or .zip to check')
+        raise app.UsageError('too many arguments; expected one path, that of the data set to check')
     try:
         source = open_source(argv[1])
         problems = list(problems_of(source))

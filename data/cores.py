@@ -5,7 +5,7 @@ import os
 
 
 def available_cores(proc='/proc/self/cgroup', mount='/sys/fs/cgroup'):
-    """Returns the number of cores that the affinity of this process and the CPU quota of its container allow.
+    """Returns the number of cores that this process's affinity and its container's CPU quota allow.
 
     Args:
       proc: the file that names the control groups of this process; it exists on Linux only.

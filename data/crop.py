@@ -117,8 +117,8 @@ def decode(encoded, wait_for_memory=lambda size: None):
 def crop_and_resize(decoded, crop, size):
     """Crops a Decoded image, as a viewer shows it, and resizes the result to size x size pixels.
 
-    Applies the EXIF rotation, puts transparent images on white, and scales 16-bit gray to 8 bits, in strips of a large
-    image: its result is that of the whole, bit for bit.
+    Applies the EXIF rotation, puts transparent images on white, and scales 16-bit gray to 8 bits. A large image is
+    converted in strips, with the same result bit for bit.
 
     Returns:
       A ``PIL.Image`` of mode RGB.

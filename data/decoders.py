@@ -1,4 +1,4 @@
-"""Decodes the images of a source in a process per core, in bounded memory; the processes end when they must."""
+"""Decodes the images of a source in one process per core, in bounded memory; no process outlives the work."""
 
 import collections
 import concurrent.futures
@@ -30,7 +30,7 @@ class Budget:
 
     @contextlib.contextmanager
     def using(self, amount):
-        """A context that waits until so many bytes are free; more than all of them means: until nobody uses any."""
+        """A context that waits until that many bytes are free; above the total, until no thread uses any."""
         amount = min(amount, self._total)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= amount)
@@ -45,13 +45,13 @@ class Budget:
 
 @contextlib.contextmanager
 def decoders(source, crop, size):
-    """Starts a ``data.worker`` per core; kills them when the context ends, busy or stopped as they may be.
+    """Starts a ``data.worker`` per core; kills them when the context ends, even if they are busy or stopped.
 
     A worker also ends when its standard input closes, and so when this process is killed. One that dies is replaced.
 
     Gives:
-      An iterator over the workers' answers, in the order of ``source.names``; of an image at which two workers died, a
-      UserError. It raises one if workers keep dying.
+      An iterator over the workers' answers, in the order of ``source.names``; for an image on which two workers died, a
+      UserError. It raises a UserError if workers keep dying.
     """
     requests = list(_requests(source, size))
     count = min(available_cores(), len(requests))

@@ -72,12 +72,12 @@ def open_folder(root):
 
 
 def is_run_directory(path):
-    """Returns whether a folder is what train.py made, and holds what a model drew."""
+    """Returns whether train.py made a folder, so that its pictures are a model's."""
     return all(os.path.exists(os.path.join(path, name)) for name in RUN_FILES)
 
 
 def _identity(path):
-    """Returns what two paths of the same folder have in common."""
+    """Returns a value that is equal for two paths of the same folder."""
     status = os.stat(path)
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)  # not all systems number files
 

@@ -1,4 +1,4 @@
-"""Which files are images: what a file is decides, not its suffix."""
+"""Which files are images: by their suffix if it is a usual one, else by their first bytes."""
 
 import contextlib
 
@@ -30,7 +30,7 @@ FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF',
 
 
 def format_of(head):
-    """Returns the name of the format that a file has by its first ``HEAD_BYTES`` bytes; None if it is no image."""
+    """Returns the name of a file's format, from its first ``HEAD_BYTES`` bytes; None if it is not an image."""
     if head.startswith(b'\xff\xd8\xff'):
         return 'JPEG'
     if head.startswith(b'\x89PNG\r\n\x1a\n'):
@@ -59,7 +59,7 @@ def is_hidden(name):
 
 
 def reason_to_skip(name, read_head):
-    """Returns in words why a file is not among the images; None if it is.
+    """Returns why a file is not among the images, as text; None if it is.
 
     Args:
       name: the file's name.

@@ -30,7 +30,7 @@ def batch_indices(step, count, batch_size, seed):
 
 
 def mirrored(step, count, batch_size, seed):
-    """Returns which images of the batch of a step are mirrored, bool [batch_size]; arguments as of ``batch_indices``.
+    """Returns which images of the batch of a step are mirrored, bool [batch_size]; same arguments as ``batch_indices``.
 
     The seed, the epoch and the image determine it.
     """
@@ -40,7 +40,7 @@ def mirrored(step, count, batch_size, seed):
 
 @functools.lru_cache(maxsize=2)
 def _coins(seed, epoch, count):
-    return np.random.RandomState([seed, epoch, 1]).randint(0, 2, count).astype(bool)  # 1: another stream than the order
+    return np.random.RandomState([seed, epoch, 1]).randint(0, 2, count).astype(bool)  # 1: not the stream of the order
 
 
 @functools.lru_cache(maxsize=2)

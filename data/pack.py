@@ -27,7 +27,7 @@ from dcgan.files import CACHE_DIR, local_path, replacing, safe_name, write_atomi
 from dcgan.progress import Progress
 from dcgan.streams import protect_standard_streams
 
-MAX_BROKEN = 3, 0.01  # images, or this part of all, whichever is more
+MAX_BROKEN = 3, 0.01  # images, or this share of all, whichever is more
 MAX_NAME = 160  # bytes of a data set's name in a file's name, which has 255
 MAX_LISTED = 1000  # names of skipped files, for each reason
 FILE_NAME = re.compile(  # of a pack, and of what is beside it
@@ -70,8 +70,8 @@ def make_pack(source, crop, size, cache_dir):
     """Builds the pack of a source, or finds the cached one for the same files, crop and size.
 
     Building shows its progress and takes size * size * 3 bytes per image on disk. If another process is building the
-    same pack, this one waits for it. A corrupt pack is rebuilt. A pack of the same folder or .zip, crop and size, but
-    of files that changed since, is replaced.
+    same pack, this one waits for it. A corrupt pack is rebuilt. A pack of the same source, crop and size whose
+    files have changed since is replaced.
 
     Args:
       source: a Source.
@@ -257,7 +257,7 @@ def _file_size(source, size):
 
 
 def cached_packs(cache_dir):
-    """Returns the paths of the packs in a folder, sorted, with those of which only parts are left.
+    """Returns the sorted paths of the packs in a folder, including those of which only parts are left.
 
     Raises:
       UserError: the folder cannot be read.

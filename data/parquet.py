@@ -19,7 +19,7 @@ NO_COLUMN = 'without a column of images'
 
 
 def open_parquet(path, names):
-    """Finds the images in some .parquet files; results as of ``open_folder``, with a name for each row.
+    """Finds the images in some .parquet files; same results as ``open_folder``, with a name for each row.
 
     The column with images holds the bytes of an image file, or {bytes, path}. A size in the stamps is the mean of its
     row group: only the file's description is read.
@@ -32,7 +32,7 @@ def open_parquet(path, names):
       UserError: PyArrow is not installed.
     """
     if importlib.util.find_spec('pyarrow') is None:
-        raise UserError(f"{path} holds .parquet files, which PyArrow reads, and it is not installed; pip install "
+        raise UserError(f"{path} holds .parquet files and needs PyArrow, which is not installed; pip install "
                         "'.[parquet]'")
     files, skipped, rows = {}, collections.defaultdict(list), {}
     for name in names:

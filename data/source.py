@@ -17,6 +17,7 @@ from dcgan.errors import UserError, reason_of
 from dcgan.files import local_path
 
 EMBEDDED = Path(__file__).with_name('demo_faces.zip')
+EXPECTED = 'a folder, .zip or .tar of images, or .parquet files'
 
 MAX_TRIED = 20  # archives to look into for a suggestion
 KINDS = {stat.S_IFCHR: 'a device', stat.S_IFBLK: 'a device', stat.S_IFIFO: 'a pipe', stat.S_IFSOCK: 'a socket'}
@@ -26,12 +27,12 @@ class Source(NamedTuple):
     """Encoded images, sorted by name.
 
     Attributes:
-      name: the name of the data set: that of its folder or archive, without a suffix.
+      name: the name of the data set: that of its folder or file, without a suffix.
       names: the paths of the images within the source, with forward slashes, sorted.
       stamps: for each image, values that change with the file: its size in bytes, the time of its last change and, in
         a .zip, its checksum.
       read: takes the name of an image and returns its bytes; threads may call it at once. Raises UserError.
-      path: the real path of the folder or archive.
+      path: the real path of the folder or file.
       skipped: {reason: [path within the source]} of the files and folders that are not among the images.
     """
 
@@ -50,7 +51,7 @@ class Source(NamedTuple):
 def open_source(path=None):
     """Finds the images in a folder, at any depth, in a .zip or .tar, or in .parquet files or a folder of them.
 
-    An image is what begins like one, whatever its name, except hidden files and what systems keep for themselves.
+    Images are files that have a usual suffix or begin like one, except hidden files and the system's own.
 
     Args:
       path: the folder or file; None means the embedded faces.
@@ -62,7 +63,7 @@ def open_source(path=None):
       UserError: the path does not exist, is something else, contains no image, or is a run directory.
     """
     if path == '':
-        raise UserError('--dataset_dir is empty; expected a folder of images or a .zip of one')
+        raise UserError(f'--dataset_dir is empty; expected {EXPECTED}')
     path = _path_of(path)
     try:
         mode = path.stat().st_mode
@@ -71,8 +72,7 @@ def open_source(path=None):
     except OSError as error:
         raise UserError(f'cannot read {path}: {reason_of(error)}') from error
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):  # opening one may block, reading one never end
-        raise UserError(f'{path} is {KINDS.get(stat.S_IFMT(mode), "not a file")}; expected a folder of images or a '
-                        '.zip of one')
+        raise UserError(f'{path} is {KINDS.get(stat.S_IFMT(mode), "not a file")}; expected {EXPECTED}')
     if stat.S_ISDIR(mode) and is_run_directory(path):
         raise UserError(f'{path} is a run directory ({", ".join(RUN_FILES)}); expected the folder of the images it was '
                         'trained on')
@@ -86,7 +86,7 @@ def open_source(path=None):
 
 
 def dataset_name(path=None):
-    """Returns the name of a data set: that of its folder or archive, without a suffix. For ``path`` see open_source."""
+    """Returns the name of a data set: that of its folder or file, without a suffix. For ``path``: open_source."""
     path = _path_of(path)
     return (path.resolve().name if path.is_dir() else path.stem) or 'images'  # the root of a disk has no name
 

@@ -20,7 +20,7 @@ class Member(NamedTuple):
 
 
 def open_tar(path):
-    """Finds the images in an uncompressed .tar; arguments and results as of ``open_folder``.
+    """Finds the images in an uncompressed .tar; same arguments and results as ``open_folder``.
 
     Raises:
       UserError: it is damaged or cannot be read.

@@ -1,4 +1,4 @@
-"""Decodes, crops and resizes images in a separate process, because Python's lock slows down threads.
+"""Decodes, crops and resizes images in a separate process, because Python's global lock slows down threads.
 
     python -m data.worker CROP SIZE
 

@@ -32,7 +32,7 @@ SIGNATURES = [
 
 
 def open_zip(path):
-    """Finds the images in a .zip; arguments and results as of ``open_folder``.
+    """Finds the images in a .zip; same arguments and results as ``open_folder``.
 
     Raises:
       UserError: it is not a .zip, is damaged, or cannot be read.
@@ -125,4 +125,4 @@ def _describe_file(path):
     for signature, description in SIGNATURES:
         if head.startswith(signature):
             return f'{description} (size: {size:,} bytes)'
-    return f'is not a folder or a .zip archive ({size:,} bytes; the first are {head[:8]!r})'
+    return f'is not a folder, .zip, .tar or .parquet file ({size:,} bytes; the first are {head[:8]!r})'

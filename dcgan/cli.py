@@ -1,4 +1,4 @@
-"""What all commands share: flags are parsed first, then TensorFlow is loaded; signals and user errors are answered."""
+"""What all commands share: flags, parsed before TensorFlow is loaded; answers to signals and user errors."""
 
 import gc
 import os
@@ -21,7 +21,7 @@ flags.DEFINE_bool('help', False, 'Show this help.', short_name='h')
 
 
 def define_generator_flags(checkpoint_help=None):
-    """Defines the flags that name a generator; without help for --checkpoint, not that one."""
+    """Defines the flags that name a generator; --checkpoint only if its help is given."""
     flags.DEFINE_string('model_dir', None, 'Run directory, as train.py made it. Default: the pretrained generator.')
     flags.DEFINE_enum('weights', 'auto', WEIGHTS, 'trained: as training left them. ema: their moving averages, which '
                       'train.py keeps with --ema_decay. auto: ema if the checkpoint has them, else trained.')
@@ -41,17 +41,17 @@ def define_data_flags():
 
 def define_batch_flags():
     """Defines the flags that say how batches are drawn."""
-    flags.DEFINE_enum('batch_norm', 'population', BATCH_NORMS, 'Mean and variance of batch normalization. population: '
-                      'of many fixed latents, so that a face does not depend on the others. batch: of the images drawn '
-                      'at once, as in the article. moving: the moving averages of training, which lag behind.')
-    flags.DEFINE_integer('batch_size', 128, 'The most images to draw at once.', lower_bound=1)
+    flags.DEFINE_enum('batch_norm', 'population', BATCH_NORMS, 'Statistics for batch normalization. population: those '
+                      'of many fixed latents, so that a face does not depend on the others. batch: those of the images '
+                      'drawn at once, as in the article. moving: the moving averages of training, which lag behind.')
+    flags.DEFINE_integer('batch_size', 128, 'Maximum number of images to draw at once.', lower_bound=1)
     _show_in_help('batch_norm', 'batch_size')
 
 
 def define_metric_flags():
     """Defines the flags that say what is measured."""
     flags.DEFINE_list('metrics', None, 'swd, msssim, fid, kid, each with a sample size, e.g. swd16k,msssim10k. '
-                      'Default: swd16k,msssim10k and, with --inception_graph, fid50k,kid50k; fewer samples where there '
+                      'Default: swd16k,msssim10k and, with --inception_graph, fid50k,kid50k; smaller samples if there '
                       'are fewer real images.')
     flags.DEFINE_string('inception_graph', None, 'classify_image_graph_def.pb, the Inception network of 2015, for fid '
                         'and kid.')
@@ -68,8 +68,8 @@ def run(main, example, stopped='stopped', interrupt_status=128 + signal.SIGINT):
 
     Args:
       main: function of no arguments; loads what needs TensorFlow, and returns an exit status or None.
-      example: a flag, for the answer to an argument that is not one.
-      stopped: what to say when a signal ends the command.
+      example: a flag to suggest if an argument is not a flag.
+      stopped: what to print when a signal ends the command.
       interrupt_status: the exit status after Ctrl-C.
     """
     protect_standard_streams()

@@ -2,7 +2,7 @@
 
 Build a model within the context ``cpu_kernels``; the model itself needs no change. TensorFlow 1's
 ``gradient_override_map`` replaces gradients, and ``ops.op_override_map`` the forward pass of large transposed
-convolutions. Each kernel is used only for shapes where it was measured to be faster, in float32 and in bfloat16, and
+convolutions. Each kernel is used only for shapes where measurements show a gain, in float32 and in bfloat16, and
 never on a GPU.
 """
 

@@ -1,14 +1,14 @@
-"""Errors that are the user's to solve."""
+"""Errors that the user can fix."""
 
 import re
 
 
 class UserError(Exception):
-    """Something the user can change: the message says what is wrong, what was expected, and what to do next."""
+    """Something that the user can fix: the message says what is wrong, what was expected, and what to do next."""
 
 
 def reason_of(error):
-    """Returns in a few words why a file could not be read or written, of an OSError or of TensorFlow's errors."""
+    """Returns in a few words why a file could not be read or written, from an OSError or an error of TensorFlow."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     # TensorFlow writes '...path; No space left on device' among lines about the graph.

@@ -11,7 +11,7 @@ import platformdirs
 
 from dcgan.errors import UserError, reason_of
 
-# Windows does not allow these in a file's name, nor these names with any suffix.
+# Windows allows neither these characters in a file's name, nor these names with any suffix.
 RESERVED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 DEVICES = re.compile(r'(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?', re.IGNORECASE)
 
@@ -26,7 +26,7 @@ def local_path(text, flag):
       flag: its name.
 
     Raises:
-      UserError: it is not a path of this machine.
+      UserError: it is not a path on this machine.
     """
     text = os.fspath(text)
     if re.match(r'[A-Za-z][A-Za-z0-9+.-]+://', text):
@@ -41,7 +41,7 @@ def local_path(text, flag):
 
 
 def safe_name(name):
-    """Returns a name that a file or folder may have on every system, as close as possible to the given one."""
+    """Returns the valid file name on every system that is closest to the given one."""
     name = RESERVED.sub('_', name).rstrip('. ') or '_'
     return f'_{name}' if DEVICES.fullmatch(name) else name
 
@@ -118,7 +118,7 @@ def write_output(path, content, flag):
 
 
 def require_writable(path, flag):
-    """Makes the folder of a file that a flag names, before hours are spent on its content.
+    """Makes the folder of a file that a flag names, before hours are spent computing its content.
 
     Args:
       path: a Path.

@@ -15,7 +15,7 @@ class Progress:
     """
 
     def __init__(self, title, total, unit, delay=0.0):
-        """Takes the title, the length, what it counts (in the plural), and the seconds before it shows anything."""
+        """Takes the title, the length, what it counts (a plural), and the seconds to wait before it shows anything."""
         self._title, self._total, self._unit = title, total, unit
         self._done = 0
         self._shown = time.monotonic() - LINE_INTERVAL + max(delay, LINE_INTERVAL / 3)
@@ -30,7 +30,7 @@ class Progress:
             self._bar.close()
 
     def update(self, count=1):
-        """Counts more of it as done."""
+        """Counts ``count`` more as done."""
         self._done += count
         if self._bar is not None:
             self._bar.update(count)

@@ -7,19 +7,19 @@ import socket
 import sys
 import threading
 
-# Ctrl-C, what a scheduler sends, and a terminal or ssh connection that is gone, as far as the system has them.
+# Ctrl-C, a scheduler's stop, and a closed terminal or ssh connection, as far as the system has them.
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGHUP') if hasattr(signal, name))
 SIGPIPE = getattr(signal, 'SIGPIPE', 13)
 
 
 def handle_stop_signals(handler):
-    """Installs a handler for all stop signals but those that are ignored, as nohup and shells set them.
+    """Installs a handler for all stop signals except those that nohup or a shell has set to be ignored.
 
     Args:
       handler: function of the signal's number and the frame, or {number: handler} as this returned it.
 
     Returns:
-      {number: the handler before}.
+      {number: the previous handler}.
     """
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     for number, old in before.items():
@@ -67,8 +67,8 @@ def say(sentence):
 
 
 def exit_status(number):
-    """Returns the exit status of training that saved and stopped because of a signal.
+    """Returns the exit status of a training run that a signal stopped, after saving.
 
-    Ctrl-C is a wanted stop: 0. A scheduler would read 0 as "done" and not start the run again: 128 + the number.
+    Ctrl-C is a deliberate stop: 0. Other signals: 128 + the number; to a scheduler, 0 means "done, do not restart".
     """
     return 0 if number == signal.SIGINT else 128 + number

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 
-# Control characters, which a file's name may hold, but those that text and progress bars need.
+# Control characters, which a file's name may hold, except those that text and progress bars need.
 CONTROL = re.compile(r'[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]')
 CURSOR_UP = re.compile(r'(?:\x1b\[A)+')  # what tqdm writes between bars, by itself
 

@@ -73,7 +73,7 @@ def test_sighup_saves_and_stops(faces, tmp_path):
     process.send_signal(signal.SIGHUP)
     said += process.communicate(timeout=60)[0]
     assert process.returncode == 128 + signal.SIGHUP, said
-    assert 'give the same command again to resume' in said
+    assert 'run the same command again to resume' in said
     assert max(saved_steps(tmp_path / 'run')) > 0
 
 

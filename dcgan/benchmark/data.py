@@ -1,4 +1,4 @@
-"""Speed of the input pipeline, beside plain ``tf.data`` on the same files. All rates are images a second."""
+"""Speed of the input pipeline and of plain ``tf.data`` on the same files. All rates are images per second."""
 
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""The measurements of bench.py: training beside a matrix product, drawing, packing, input pipeline."""
+"""The measurements of bench.py: training relative to a matrix product, drawing, packing, input pipeline."""
 
 import contextlib
 import json
@@ -44,11 +44,11 @@ class Figures(dict):
 
 
 def measure(dataset_dir, rounds):
-    """Measures everything, beside a progress bar.
+    """Measures everything; shows progress.
 
     Args:
       dataset_dir: the images; None is the embedded faces.
-      rounds: how often to measure.
+      rounds: how many times to measure.
 
     Returns:
       Figures; a description of the images; and for each thing that could not be measured, a sentence that says why.

@@ -18,8 +18,8 @@ class Training:
     """A model in training, by default of the article's size; a context that closes the session.
 
     Attributes:
-      batch: images a step.
-      training_flops, drawing_flops: floating-point operations an image.
+      batch: images per step.
+      training_flops, drawing_flops: floating-point operations per image.
     """
 
     def __init__(self, images, precision, *, xla=False, plain=False, **model):
@@ -57,11 +57,11 @@ class Training:
         self._session.close()
 
     def train(self, steps):
-        """Trains for some steps; returns the images a second."""
+        """Trains for some steps; returns the images per second."""
         return self._rate(self._train, steps)
 
     def draw(self, batches):
-        """Generates batches of images, not fetched, by the moving averages; returns the images a second."""
+        """Generates batches of images, not fetched, with the moving averages; returns the images per second."""
         return self._rate(self._draw, batches)
 
     def _rate(self, fetched, times):

@@ -1,1 +1,1 @@
-"""The comparison with the article: a proof of the graph, and a report that shows a run beside the article."""
+"""The comparison with the article: a proof of the graph, and a report that compares a run with the article."""

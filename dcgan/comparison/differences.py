@@ -12,7 +12,7 @@ DIFFERENCES = [
      'repeated, so a run resumes exactly'),
     ('no `global_step`', '`global_step`, incremented in each step; options aside, the only added variable', 'resuming '
      'and logs'),
-    ('a fixed batch size in the discriminator', 'any batch size', 'any number of images can be judged'),
+    ('a fixed batch size in the discriminator', 'any batch size', 'any number of images can be classified'),
     ('two Adams inside `train`', 'optimizers may be passed in', 'several workers, float16 and a second learning rate '
      'are wrapper optimizers outside'),
     ("TensorFlow's gradients of convolutions and leaky ReLU; `deconv1` is one op", 'on a CPU, faster ways to compute '

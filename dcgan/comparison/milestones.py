@@ -21,11 +21,11 @@ class Milestone(NamedTuple):
 
     Attributes:
       name: stem of its files.
-      title: for people.
+      title: as the report shows it.
       updates: number of updates in the article; None if the article does not show this moment.
-      step: updates of the nearest checkpoint; ``updates`` if the run has not come that far.
+      step: updates of the nearest checkpoint; ``updates`` if the run has not got that far.
       epochs: ``step`` in epochs of the run's data set.
-      checkpoint: Path of the nearest checkpoint; None if the run has not come that far.
+      checkpoint: Path of the nearest checkpoint; None if the run has not got that far.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """The proof that model.py builds the article's graph, as TensorFlow 1.15.5 built it from the article's code.
 
 It compares two graphs, one of the article's size and a small one. With the small one it also compares numbers: from a
-checkpoint and latents of TensorFlow 1.15.5, outputs, gradients and five train steps.
+checkpoint and latents of TensorFlow 1.15.5, outputs, gradient norms and five train steps.
 
 ``python -m dcgan.comparison.proof`` prints the checks as JSON. ``prove_in_child`` runs it, with oneDNN off: oneDNN
 rounds differently, an input of a leaky ReLU near 0 may change its sign, and Adam amplifies that a hundredfold.

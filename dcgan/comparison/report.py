@@ -1,4 +1,4 @@
-"""The report: a self-contained HTML page that shows a run beside the article."""
+"""The report: a self-contained HTML page that compares a run with the article."""
 
 import base64
 import re

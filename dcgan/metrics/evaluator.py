@@ -32,7 +32,7 @@ PROTOCOLS = {
 
 
 class Result(NamedTuple):
-    """A value of a metric, and what one needs to compare it.
+    """A value of a metric, and what is needed to compare it.
 
     Attributes:
       metric: name, e.g. swd16k.

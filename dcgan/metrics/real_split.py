@@ -40,7 +40,7 @@ class RealSplit:
         return stored_rows(self._images, self._order[self.half:][:min(self._most, self.half)], self._folder)
 
     def pairs(self, count):
-        """Returns ``count`` different pairs, at most ``half`` squared: images of the first half, and of the second."""
+        """Returns ``count`` different pairs, at most half * half: [images of the first half, of the second]."""
         number = np.arange(count)
         first = number % self.half
         second = (first + number // self.half) % self.half

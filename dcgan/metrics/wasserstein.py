@@ -27,7 +27,7 @@ def sliced_wasserstein(real, fake, seed=0, scratch=None, title='swd'):
     all patches of a set. The distance is the mean difference between the sorted projections of both sets, averaged
     over 512 random directions. ProGAN's sample size is 16,384.
 
-    One difference: image i of both sets has its patches at the same random positions; in ProGAN these differ, too.
+    One difference: image i of both sets has its patches at the same random positions; ProGAN draws them separately.
 
     Temporary files hold descriptors and projections, 108 kB per image of each set. Memory is constant but for 1 kB per
     image.

@@ -1,4 +1,4 @@
-"""Checks the index of a checkpoint before TensorFlow reads it, which ends the process over some that are forged.
+"""Checks the index of a checkpoint before TensorFlow reads it: some forged ones make TensorFlow end the process.
 
 The index is a table of LevelDB (its doc/table_format.md) whose values are tensorflow.BundleEntryProto.
 """

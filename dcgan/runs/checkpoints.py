@@ -23,7 +23,7 @@ class Checkpoints:
     Attributes:
       directory: the RunDirectory.
       latest: the step of the checkpoint last found or saved; None if there is none.
-      best: a step whose checkpoint is kept, too; None if there is none.
+      best: another step whose checkpoint is kept; None if there is none.
     """
 
     def __init__(self, directory):
@@ -52,7 +52,7 @@ class Checkpoints:
         problems = [f'cannot read {self.path(step)}: {problem}' for step, problem in self._damaged.items()]
         if self.latest is None and (any(self._damaged) or self.directory.has_log()):
             raise UserError('\n'.join(['no checkpoint of this run is intact:', *(f'  {line}' for line in problems),
-                                      f'restore one in {self.directory.path}, remove that folder to start again, or '
+                                      f'restore one in {self.directory.path}, remove that folder to start over, or '
                                       'choose another --model_dir']))
         for line in problems:
             print(f'warning     {line}; resuming from '
@@ -82,7 +82,7 @@ class Checkpoints:
         except (tf.errors.OpError, OSError, ValueError) as error:  # ValueError: the folder is gone
             kept = 'there is no earlier one' if self.latest is None else f'the last one is {self.path(self.latest)}'
             raise UserError(f'cannot write the checkpoint {self.path(step)}: {reason_of(error)}; {kept}. Fix that and '
-                           'give the same command again to resume from there') from error
+                           'run the same command again to resume from there') from error
         self.latest = step
         self._damaged.pop(step, None)
         # Those of later steps, if any, are damaged; this run will overwrite them.

@@ -37,7 +37,7 @@ _POSITIVE = ('image_size', 'batch_size', 'z_dim', 'epochs', 'max_steps', 'sample
 
 
 class Config(NamedTuple):
-    """The settings of a run, each as the flag of its name says. Runs of before lack those with a default."""
+    """The settings of a run; each is the flag of that name. Older runs lack those with a default."""
 
     dataset_dir: str | None
     image_size: int
@@ -69,12 +69,12 @@ class Config(NamedTuple):
         return self.image_size // 16
 
     def steps(self, images, workers=1):
-        """Returns the steps of an epoch and of the whole run, on so many images and workers."""
+        """Returns the number of steps of an epoch and of the whole run, for a number of images and workers."""
         epoch_steps = steps_per_epoch(images, self.batch_size * workers)
         return epoch_steps, min(self.epochs * epoch_steps, self.max_steps or sys.maxsize)
 
 
-DEFAULTS = {**Config._field_defaults, 'workers': 1}  # of what earlier versions did not record
+DEFAULTS = {**Config._field_defaults, 'workers': 1}  # for what earlier versions did not record
 
 
 def resolve(given, preset, defaults, recorded):
@@ -84,8 +84,8 @@ def resolve(given, preset, defaults, recorded):
       given: {name: value} of the flags that were given.
       preset: a name of ``PRESETS``; None is 'article' with a data set and 'demo' without, unless the run resumes.
       defaults: {name: value} of all flags.
-      recorded: config.json of the run to resume, or {}: what is not given stays as it was. Only max_steps counts for
-        one start alone.
+      recorded: config.json of the run to resume, or {}: what is not given stays as it was. Only max_steps holds for
+        a single start.
     """
     chosen = preset or ('demo' if given.get('dataset_dir') is None else 'article')
     config = {name: defaults[name] for name in Config._fields} | PRESETS[chosen]
@@ -121,7 +121,7 @@ def describe_preset(config, images):
     names = [name for name, preset in PRESETS.items() if config.image_size == 64
              and all(settings[key] == preset[key] for key in ('g_depths', 'd_depths'))]
     if not names:
-        return 'none; the size of the model is your own'
+        return 'none; the model has its own size'
     name, preset = names[0], PRESETS[names[0]]
     changed = ', '.join(f'--{key}' for key, value in preset.items() if settings[key] != value)
     _, steps = config.steps(images)

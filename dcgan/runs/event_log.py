@@ -21,10 +21,10 @@ DESCRIPTIONS = {
               'discriminator that only guesses has 1.39.',
     'spread': 'Standard deviation of a pixel over the generated images of a batch, relative to the real ones. 1: as '
               'varied as real images; near 0: all alike.',
-    'collapse': '1 if the generated images were much alike, or the discriminator nearly always right, by medians of '
+    'collapse': '1 if the generated images were much alike, or the discriminator nearly always right, in medians of '
                 'the last 500 steps.',
-    'images_per_second': 'Images trained on per second, since the entry before.',
-    'swd': 'Sliced Wasserstein distance x 1000 from the training images, mean over the levels of the pyramid. Less is '
+    'images_per_second': 'Images trained on per second, since the previous entry.',
+    'swd': 'Sliced Wasserstein distance x 1000 from the training images, mean over the levels of the pyramid. Lower is '
            'better.',
     'msssim': 'Mean multi-scale SSIM of pairs of generated images: how alike they are.',
 }

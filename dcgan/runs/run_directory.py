@@ -1,4 +1,4 @@
-"""The run directory: everything that a run leaves; nothing in it is half-written."""
+"""The run directory: everything that a run leaves; no file in it is half-written."""
 
 import contextlib
 import json
@@ -93,7 +93,7 @@ class RunDirectory:
                                 'choose another --model_dir') from error
 
     def require_same(self, config):
-        """Refuses settings with which the checkpoints of this run were not made.
+        """Refuses settings that differ from those of the checkpoints of this run.
 
         Args:
           config: {name: value} of the settings, values as JSON has them.
@@ -170,13 +170,13 @@ def cannot_write_run(path, error):
     folder = path.parent.parent if path.parent.name == 'samples' else path.parent
     if not folder.exists():
         return _removed(folder)
-    return UserError(f'cannot write {path}: {reason_of(error)}; fix that and give the same command again to resume '
+    return UserError(f'cannot write {path}: {reason_of(error)}; fix that and run the same command again to resume '
                      'from the last checkpoint, or choose another --model_dir')
 
 
 def _removed(path):
-    return UserError(f'the run directory {path} was removed while training, and with it all that was saved; give the '
-                     'same command again to start from the beginning')
+    return UserError(f'the run directory {path} was removed while training, and with it all that was saved; run the '
+                     'same command again to start over')
 
 
 def _identity(path):

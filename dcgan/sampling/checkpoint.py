@@ -1,4 +1,4 @@
-"""Checkpoints to draw from: which are meant, and the generator that each holds."""
+"""Checkpoints to draw from: finds them, and reads the generator of each."""
 
 import math
 import os
@@ -89,7 +89,7 @@ def find(model_dir, wanted):
 
     Args:
       model_dir: the run directory, a Path; None is that of the pretrained generator.
-      wanted: 'latest', the newest that can be read; 'best', that with the lowest distance in the log; 'all'; a step, in
+      wanted: 'latest', the newest that can be read; 'best', with the lowest distance in the log; 'all'; a step, in
         digits; or the path of a checkpoint, absolute or relative to here or to ``model_dir``.
 
     Returns:
@@ -157,7 +157,7 @@ def read(path, weights='trained'):
       A GeneratorCheckpoint.
 
     Raises:
-      UserError: it cannot be read, does not hold the article's generator, or not these weights.
+      UserError: it cannot be read, does not hold the article's generator, or lacks these weights.
     """
     if path.suffix == '.npz':
         return _from_exported(path, weights)
@@ -217,7 +217,7 @@ def label_of(path):
 
 
 def load(session, values):
-    """Initializes all variables of the session's graph, with the values of their names where there are such.
+    """Initializes all variables of the session's graph, from values of the same names where there are any.
 
     Args:
       session: a tf.Session.
@@ -259,6 +259,6 @@ def _checkpoints_in(folder):
 
 
 def _runs_in(folder):
-    """Returns in words which run directories are in a folder."""
+    """Returns the run directories in a folder, as text for a message."""
     runs = sorted({str(path.parent) for path in folder.glob('*/model.ckpt-*.index')})
     return f'; there are {", ".join(runs)}' if runs else ''

@@ -27,7 +27,7 @@ def export_npz(checkpoint, statistics, config):
       config: the settings of its run; {} if they are not known.
     """
     values = {name: value for name, value in checkpoint.variables.items() if not is_statistic(name)} | statistics
-    # Where the images were, and on what machine, is of no use elsewhere.
+    # Where the images were, and the machine, are of no use elsewhere.
     config = {name: value for name, value in config.items()
               if name != 'platform' and (name != 'dataset_dir' or value is None)}
     about = {'weights': checkpoint.weights, 'step': checkpoint.step, 'config': config, 'sha256': digest_of(values)}

@@ -16,12 +16,12 @@ from model import Generator
 
 
 class TrainedGenerator:
-    """The generator of a checkpoint, in a session of its own that its context closes.
+    """The generator of a checkpoint, in its own session; a context that closes the session.
 
     Attributes:
       checkpoint: the GeneratorCheckpoint.
       batch_norm, batch_size, scale: as given.
-      size: height and width of its images, in pixels, enlarged as they are.
+      size: height and width of its images, in pixels, after enlarging.
     """
 
     def __init__(self, checkpoint, batch_norm='population', batch_size=128, scale=1):
@@ -32,7 +32,7 @@ class TrainedGenerator:
           batch_norm: which mean and variance batch normalization uses. 'population': those of many fixed latents, so
             that an image does not depend on the others. 'batch': those of the images drawn at once, as the article
             does. 'moving': the moving averages of training, which lag behind.
-          batch_size: the most images to draw at once; more are split into batches of about the same size.
+          batch_size: maximum number of images to draw at once; more are split into batches of about the same size.
           scale: how many times to enlarge each image, see ``pictures.enlarge``.
 
         Raises:

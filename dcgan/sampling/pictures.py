@@ -99,7 +99,7 @@ def _caption(text, can_draw):
 
 
 def require_room(count, size):
-    """Checks that a picture can hold so many images of size x size, before minutes are spent on drawing them.
+    """Checks that a picture can hold ``count`` images of size x size, before minutes are spent on drawing them.
 
     Raises:
       UserError: it cannot.

@@ -1,8 +1,8 @@
 """The latent whose face is nearest to a photo.
 
-Gradient descent on the latent, by the difference of pixels and of features of the discriminator, as Zhu et al.,
+Gradient descent on the latent reduces the difference of pixels and of the discriminator's features, as in Zhu et al.,
 "Generative Visual Manipulation on the Natural Image Manifold" (2016), and Yeh et al., "Semantic Image Inpainting with
-Deep Generative Models" (2017), search for it.
+Deep Generative Models" (2017).
 """
 
 from typing import NamedTuple
@@ -90,7 +90,7 @@ class Projector:
           encoded: bytes, the content of an image file.
 
         Raises:
-          UserError: it is damaged, too large or in another format, or has not the shape that the run's crop expects.
+          UserError: it is damaged, too large, in another format, or lacks the shape that the run's crop expects.
         """
         decoded = decode(encoded)
         if self._crop in CROPS and decoded.shape != CELEBA_SHAPE:
@@ -108,8 +108,8 @@ class Projector:
     def _descend(self, latents, photo):
         """Returns the best latents, float32 [k, z_dim], after Adam's steps from latents, float32 [n, z_dim].
 
-        They are clipped to the range that the generator was trained on. A tanh would keep them in it, too, but could
-        not leave its ends again, where its gradient vanishes.
+        They are clipped to the range that the generator was trained on. A tanh would also keep them in it, but its
+        gradient vanishes at the ends, so they could not leave these again.
         """
         mean = square = np.zeros_like(latents)
         for step in Progress('projecting', STEPS, 'steps', delay=1).of(range(1, STEPS + 1)):

@@ -44,7 +44,7 @@ def settings_of(run):
 
 
 def crop_setting(run):
-    """Returns how the images of a run were cropped, 'auto' or a name in ``CROPS``; arguments as of ``settings_of``.
+    """Returns how the images of a run were cropped, 'auto' or a name in ``CROPS``; same argument as ``settings_of``.
 
     Raises:
       UserError: the settings are damaged.
@@ -71,7 +71,7 @@ def open_real_images(run, size, dataset_dir, cache_dir):
     Args:
       run: as ``settings_of`` takes it.
       size: height and width of the generator's images, in pixels.
-      dataset_dir: where they are; None is where those of the run were.
+      dataset_dir: where they are; None is where the run had its images.
       cache_dir: folder of the packs.
 
     Raises:
@@ -101,10 +101,10 @@ def real_images_of(source, pack, crop, are_trained_on):
 
 
 def open_training_images(run, size, dataset_dir, cache_dir):
-    """Finds the images that a run was trained on; arguments and errors as of ``open_real_images``.
+    """Finds the images that a run was trained on; same arguments, result and errors as ``open_real_images``.
 
     Raises:
-      UserError: also if those that were found are others.
+      UserError: also if the images found are not the training images.
     """
     images = open_real_images(run, size, dataset_dir, cache_dir)
     if images.are_trained_on is False:

@@ -1,4 +1,4 @@
-"""Latents in files, which may stand where a seed does: photo.npy,7."""
+"""Latents in files, usable in place of seeds: photo.npy,7."""
 
 import io
 import itertools
@@ -36,7 +36,7 @@ class SavedLatent:
 def parse_points(text, max_points=MAX_SEEDS):
     """Returns the seeds and saved latents that a text names, in its order.
 
-    It reads files, so it is for the user's own texts, not for those of a visitor.
+    It reads files, so it is for texts of the user, not of a visitor to the page.
 
     Args:
       text: as ``parse_seeds`` takes it, with files (.npy) where seeds may be: 'photo.npy,7'.

@@ -10,20 +10,20 @@ MIN_D_LOSS = 0.05  # nats
 
 
 class CollapseDetector:
-    """Detects a collapse from the log, by medians over the last ``WINDOW`` steps, at least ``MIN_ENTRIES`` entries.
+    """Detects signs of collapse: medians of the log over the last ``WINDOW`` steps, at least ``MIN_ENTRIES`` entries.
 
-    - The generated images are alike: the median spread is below ``MIN_SPREAD``. A healthy run passes through that, but
+    - Generated images are much alike: the median spread is below ``MIN_SPREAD``. A healthy run passes through that, but
       only in its first hundred steps.
-    - The discriminator is always right: its median loss is below ``MIN_D_LOSS``, and the generator gets no gradient.
+    - The discriminator is nearly always right: its median loss is below ``MIN_D_LOSS``; the generator gets no gradient.
 
     Attributes:
-      message: which signs there are, in short; '' as long as there is none.
+      message: the signs that it sees, in short; '' if there are none.
     """
 
     SIGNS = ('spread', MIN_SPREAD, 'faces much alike'), ('d_loss', MIN_D_LOSS, 'discriminator nearly always right')
 
     def __init__(self, entries=()):
-        """Takes what the run has logged so far, so that a resumed run detects what an undisturbed one would."""
+        """Takes what the run has logged so far, so that a resumed run detects what an uninterrupted one would."""
         self.message = ''
         self._window = collections.deque()
         for entry in entries:

@@ -7,14 +7,14 @@ from dcgan.sampling.checkpoint import GeneratorCheckpoint
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.training.graph import ema_variables
 
-MOST_IMAGES = 2000  # fewer than evaluate.py takes by default, as training waits
+MOST_IMAGES = 2000  # fewer than evaluate.py takes by default, because training waits
 
 
 class TrainingEvaluator:
-    """Measures swd2k and msssim2k of the generator in training, by averaged weights where they are kept.
+    """Measures swd2k and msssim2k of the generator in training, with averaged weights if the run keeps them.
 
     Attributes:
-      latest: the numbers that were measured last, {name of a metric: value}.
+      latest: the last measured numbers, {name of a metric: value}.
     """
 
     def __init__(self, graph, real_images, checkpoints, entries, cache_dir):
@@ -38,11 +38,11 @@ class TrainingEvaluator:
         self.latest = {}
 
     def describe(self):
-        """Returns the distance that was measured last, for the progress bar; '' before the first."""
+        """Returns the last measured distance as text, for the progress bar; '' before the first."""
         return ''.join(f'{name} {value:.1f}' for name, value in self.latest.items() if name.startswith('swd'))
 
     def measure(self, session, step):
-        """Returns {name of a metric: value}, of swd the mean; ``session`` is that of the training.
+        """Returns {name of a metric: value}, the mean for swd; ``session`` is the training session.
 
         Raises:
           UserError: temporary files cannot be written.

@@ -1,4 +1,4 @@
-"""The graph of a run: input pipeline, the article's model, and what the article does without.
+"""The graph of a run: input pipeline, the article's model, and what the article lacks.
 
 That is ``global_step``, the updates of batch normalization's moving averages, the moving average of the generator's
 weights, the sample grid, and what several workers exchange.
@@ -46,7 +46,7 @@ def build_graph(config, images, cluster, init_checkpoint=None):
       config: a Config.
       images: uint8 [n, image_size, image_size, 3], n at least ``batch_size`` times the number of workers.
       cluster: a SingleWorker or Cluster.
-      init_checkpoint: Path of a checkpoint whose weights are the initial ones; None draws them at random.
+      init_checkpoint: Path of a checkpoint whose weights are the initial ones; None initializes them at random.
 
     Returns:
       A TrainGraph.
@@ -79,9 +79,9 @@ def build_graph(config, images, cluster, init_checkpoint=None):
 
 
 def sample_grid(generator, latents, rows, columns):
-    """Draws a grid of images, as the article does with batch normalization by the statistics of this very batch.
+    """Draws a grid of images, normalized with the statistics of this batch, as in the article.
 
-    Where moving averages of the generator's weights are kept, it is drawn from these.
+    It is drawn from the moving averages of the generator's weights if the run keeps them.
 
     Args:
       generator: a Generator that was called before.
@@ -141,7 +141,7 @@ def ema_variables():
 
 
 def _ema_getter():
-    """Returns a custom getter of variables that gives their moving averages; None if none are kept."""
+    """Returns a custom getter that replaces variables by their moving averages; None if none are kept."""
     averages = ema_variables()
 
     def get(getter, name, *args, **kwargs):
@@ -151,7 +151,7 @@ def _ema_getter():
 
 
 def _spread(generated, reals):
-    """Returns the root mean square over pixels of their standard deviation, of generated images by that of real ones.
+    """Returns the root mean square over pixels of their standard deviation, of generated images divided by real ones.
 
     It is 1 where all real images are the same.
     """

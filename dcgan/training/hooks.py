@@ -1,4 +1,4 @@
-"""What happens beside training, one duty a hook.
+"""What happens besides training, one duty per hook.
 
 Hooks fetch the same few tensors in the same ``session.run`` as the train op, at every step: fetching others at some
 steps would run another graph there, optimized in another way.
@@ -34,7 +34,7 @@ class StopHook(tf.train.SessionRunHook):
         self._previous = handle_stop_signals(lambda number, frame: self.request(number))
         self._answering = answering_at_once(
             'finishing this step, then saving; Ctrl-C again to quit now',
-            'stopped at once, before all was saved; give the same command again to resume from the last checkpoint')
+            'stopped at once, without saving; run the same command again to resume from the last checkpoint')
         self._answering.__enter__()
         return self
 
@@ -52,7 +52,7 @@ class StopHook(tf.train.SessionRunHook):
 
 
 class SharedStopHook(StopHook):
-    """A StopHook that stops all workers after the same step: a signal to one is all-reduced with the next step."""
+    """A StopHook that stops all workers after the same step: a signal to one is all-reduced in the next step."""
 
     NUMBERS = *STOP_SIGNALS, SIGPIPE
 
@@ -108,7 +108,7 @@ class SyncCheckHook(tf.train.SessionRunHook):
                 first = self._variables[differing.argmax()].op.name
                 raise UserError(
                     f'at step {step}, {name} and {self._cluster.names[0]} hold different weights: {differing.sum()} of '
-                    f'{len(differing)} variables differ, first {first}; nothing of that is saved. CPUs that round '
+                    f'{len(differing)} variables differ, first {first}; this state is not saved. CPUs that round '
                     'differently cause this, or bad memory. Start the same command on all workers to resume from the '
                     'last checkpoint')
 
@@ -142,7 +142,7 @@ class NanHook(tf.train.SessionRunHook):
             raise self._error(f'a variable is NaN or infinite at step {step}{self._last}')
 
     def _error(self, problem):
-        return UserError(f'{problem}; nothing of that is saved. The last good checkpoint is '
+        return UserError(f'{problem}; this state is not saved. The last good checkpoint is '
                          f'{self._checkpoints.path(self._checkpoints.latest)}. The same command would fail again: try '
                          'a lower --learning_rate or another --seed, with another --model_dir')
 
@@ -152,7 +152,7 @@ def _name(value):
 
 
 class SampleHook(tf.train.SessionRunHook):
-    """Draws a grid before the first step and after those that are due."""
+    """Draws a grid before the first step and after each step that is due."""
 
     def __init__(self, directory, event_log, graph, schedule):
         """Takes the RunDirectory, the EventLog, the TrainGraph and the Schedule."""
@@ -180,7 +180,7 @@ class SampleHook(tf.train.SessionRunHook):
 
 
 class LogHook(tf.train.SessionRunHook):
-    """Logs losses, spread, collapse and speed every so many steps, and numbers where they are due."""
+    """Logs losses, spread, collapse and speed every N steps, and metrics when they are due."""
 
     def __init__(self, event_log, detector, evaluator, metrics, schedule):
         """Takes the EventLog, the CollapseDetector, the TrainingEvaluator (None without --evaluate_steps), the metrics
@@ -223,18 +223,18 @@ class LogHook(tf.train.SessionRunHook):
 def _describe_signs(step, signs):
     if not signs:
         return f'step {step}: the signs of collapse are gone'
-    return (f'step {step}: {signs}, by medians of the last {WINDOW} steps. In 6 of 6 small runs this passed by itself, '
-            'at step 2,540 at the latest (docs/training.md); look at the grids')
+    return (f'step {step}: {signs}, in medians of the last {WINDOW} steps. In 6 of 6 small runs this passed by itself, '
+            'by step 2,540 (docs/training.md); look at the grids')
 
 
 class ProgressHook(tf.train.SessionRunHook):
-    """Shows step, epoch, losses, images a second, time left and any collapse, within its context.
+    """Shows step, epoch, losses, images per second, time left and signs of collapse, within its context.
 
     On a terminal it is a bar; elsewhere a line for each step that is logged, and for the last.
     """
 
     def __init__(self, detector, evaluator, metrics, schedule, stop):
-        """Takes what LogHook takes, but the EventLog, and the StopHook."""
+        """Takes what LogHook takes, except the EventLog, and the StopHook."""
         self._detector = detector
         self._evaluator = evaluator
         self._metrics = metrics
@@ -283,16 +283,16 @@ class ProgressHook(tf.train.SessionRunHook):
         return f'step {step}/{last_step} epoch {self._schedule.epoch(step)}/{self._schedule.epoch(last_step)}'
 
     def _speed(self, step):
-        """Returns in words the images a second and the time left, by the mean since the start."""
+        """Returns the images per second and the time left as text, from the mean since the start."""
         seconds = (time.monotonic() - self._start) / (step - self._first_step)
         left = datetime.timedelta(seconds=round(seconds * (self._schedule.last_step - step)))
         return f'{self._schedule.step_images / seconds:.1f} images/s {left} left'
 
 
 class CheckpointHook(tf.train.SessionRunHook):
-    """Saves a checkpoint before the first step, after those that are due, and at the end of the run.
+    """Saves a checkpoint before the first step, after each step that is due, and at the end of the run.
 
-    It is the last hook: what its step logs is logged before, so that a run that resumes from there misses nothing.
+    It is the last hook: its step is logged before it is saved, so a run that resumes from there misses nothing.
     """
 
     def __init__(self, checkpoints, saver, metrics, schedule):

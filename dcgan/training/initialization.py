@@ -1,4 +1,4 @@
-"""Begins a run with the weights of another checkpoint."""
+"""Starts a run from the weights of another checkpoint."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from dcgan.sampling.checkpoint import find, open_run
 
 
 def find_init_checkpoint(path):
-    """Returns the Path of the checkpoint that --init_checkpoint names: a checkpoint, or a run for its newest one.
+    """Returns the Path of the checkpoint that --init_checkpoint names: that one or, of a run, the newest.
 
     Raises:
       UserError: there is none, or it is an exported generator.
@@ -24,10 +24,10 @@ def find_init_checkpoint(path):
 
 
 def initialize_from(path):
-    """Lets the variables of both networks in the default graph begin with the values of a checkpoint.
+    """Initializes the variables of both networks in the default graph from a checkpoint.
 
-    The optimizers and ``global_step`` begin as in any run. The checkpoint may be this project's, or TensorFlow 1's of
-    the article.
+    The optimizers and ``global_step`` start as in any run. The checkpoint may be from this project, or from the article
+    under TensorFlow 1.
 
     Args:
       path: a Path, as TensorFlow has it.
@@ -44,8 +44,8 @@ def initialize_from(path):
             if name not in shapes:
                 raise UserError(f'{path} has no variable {name}; --init_checkpoint needs both networks of the article')
             if shapes[name] != variable.shape.as_list():
-                raise UserError(f'{name} has shape {shapes[name]} in {path}, and {variable.shape.as_list()} here; give '
-                                'the --g_depths, --d_depths, --image_size and --z_dim with which it was trained')
+                raise UserError(f'{name} has shape {shapes[name]} in {path}, and {variable.shape.as_list()} here; use '
+                                'the --g_depths, --d_depths, --image_size and --z_dim that it was trained with')
             if not np.isfinite(reader.get_tensor(name)).all():
                 raise UserError(f'{name} is NaN or infinite in {path}; use another checkpoint')
     except UNREADABLE as error:

@@ -48,7 +48,7 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
       join_timeout: seconds to wait for all workers to join.
 
     Returns:
-      The number of the signal that stopped the run; None if it came to its end.
+      The number of the signal that stopped the run; None if it reached its end.
 
     Raises:
       UserError: the images or the run directory cannot be used, a loss is not finite, or a worker is missing.
@@ -78,7 +78,7 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
         if cluster.is_chief:
             _print_header(source, pack, graph, schedule, checkpoints)
             if init_checkpoint:
-                print(f'weights     begin as those of {init_checkpoint}; both Adams and the step begin anew')
+                print(f'weights     from {init_checkpoint}; both Adam optimizers and the step start fresh')
         else:
             print(f'{cluster.names[cluster.rank]} trains on {len(pack.images):,} images of {source.name}, packed in '
                   f'{pack.path}; {cluster.names[0]} shows the progress and writes the run directory')
@@ -149,7 +149,7 @@ def _record(config, source, pack, cluster):
 
 
 def _synchronize(record, checkpoints, cluster):
-    """Returns the step that all workers start from, once all are known to train the same run."""
+    """Returns the step that all workers start from, after checking that all train the same run."""
     first_step = 0
     if checkpoints and checkpoints.latest is not None:
         checkpoints.directory.require_same(record)
@@ -170,11 +170,11 @@ def _synchronize(record, checkpoints, cluster):
 def _warn_of_changes(before, now):
     if {**now['platform'], **before['platform']} != now['platform']:  # version 0.1.0 did not record all of it
         print(f'warning     last run on {before["platform"]}, now on {now["platform"]}: resuming, but results may be '
-              'rounded differently from here')
+              'rounded differently from here on')
     if before['workers'] != now['workers']:
         print(f'warning     last run with {before["workers"]} workers, now with {now["workers"]}: resuming at the same '
-              'step with batches of another size, and so in another order of the images and with other latents; '
-              'epochs, and which checkpoints are kept, are counted as if it had always been so')
+              'step; from here on, batches have another size, and so another order and other latents; epochs, '
+              'and which checkpoints are kept, are counted as if it had always been so')
 
 
 def _print_header(source, pack, graph, schedule, checkpoints):

@@ -13,19 +13,19 @@ class AllReduceOptimizer(tf.train.Optimizer):
         self._cluster = cluster
 
     def compute_gradients(self, *args, **kwargs):
-        """Returns [(mean gradient, variable), ...]; arguments as of ``tf.train.Optimizer``."""
+        """Returns [(mean gradient, variable), ...]; same arguments as ``tf.train.Optimizer``."""
         gradients, variables = zip(*self._optimizer.compute_gradients(*args, **kwargs), strict=True)
         return list(zip(self._cluster.all_reduce_mean(list(gradients)), variables, strict=True))
 
     def apply_gradients(self, *args, **kwargs):
-        """Applies gradients by the wrapped optimizer; arguments as of ``tf.train.Optimizer``."""
+        """Applies gradients with the wrapped optimizer; same arguments as ``tf.train.Optimizer``."""
         return self._optimizer.apply_gradients(*args, **kwargs)
 
 
 def make_optimizers(config, cluster):
     """Returns the generator's and the discriminator's optimizer, as ``DCGAN.train`` takes them.
 
-    They are the article's Adams, with these additions. ``d_learning_rate`` is the discriminator's own ("two time-scale
+    They are the article's Adam optimizers, with additions. ``d_learning_rate`` is the discriminator's ("two time-scale
     update rule", Heusel et al., 2017). In float16 the losses are scaled, and an update whose gradients are not finite
     is skipped ("Mixed precision training", Micikevicius et al., 2018). Several workers average their gradients.
 

@@ -7,13 +7,13 @@ from dcgan.runs.config import Config
 
 
 class Schedule(NamedTuple):
-    """What happens at which step; a step counts as done.
+    """What happens after which step; steps are numbered by the updates done.
 
     Attributes:
       config: the Config.
-      epoch_steps: steps of an epoch.
-      last_step: of the run.
-      step_images: images of a step, on all workers.
+      epoch_steps: steps per epoch.
+      last_step: the last step of the run.
+      step_images: images per step, on all workers.
     """
 
     config: Config

@@ -37,8 +37,8 @@ PREFIX = re.compile(r'(?:/(?!\.{1,2}(?:/|$))(?:[\w.~@+-]|%[0-9a-fA-F]{2})+)+', r
 MAX_PREFIX = 256  # characters
 PREFIX_HEADERS = b'x-forwarded-prefix', b'x-proxycontextpath'  # of nginx and others; of jupyter-server-proxy
 
-BAD_HOST = 400, 'This server is not that host. Behind a proxy, name it: explore.py --allowed_hosts=NAME'
-BAD_ORIGIN = 403, 'Another site sent this request. Behind a proxy, name it: explore.py --allowed_hosts=NAME'
+BAD_HOST = 400, 'This server does not go by that host name. To allow it: explore.py --allowed_hosts=NAME'
+BAD_ORIGIN = 403, 'Another site sent this request. To allow the host of a proxy: explore.py --allowed_hosts=NAME'
 TOO_LONG = 413, 'This message is too long.'
 NOT_FOUND = 404, 'There is nothing at this address.'
 BAD_METHOD = 405, 'This method is not supported.'
@@ -87,7 +87,7 @@ class Connection(H11Protocol):
 
     @property
     def address(self):
-        """That of the visitor."""
+        """The visitor's address."""
         return self.client[0] if self.client else ''
 
     def _end_without_request_after(self, last):
@@ -261,12 +261,12 @@ def own_names(host):
 
 
 def is_path(text):
-    """Whether a text is a path that a proxy may show the page at, e.g. /faces."""
+    """Returns whether a text is a path that a proxy may show the page at, e.g. /faces."""
     return len(text) <= MAX_PREFIX and bool(PREFIX.fullmatch(text))
 
 
 def is_host_name(text):
-    """Whether a text is the name or address of a host, in lower case and without a port."""
+    """Returns whether a text is the name or address of a host, in lower case and without a port."""
     return _is_address(text) or bool(HOST_NAME.fullmatch(text))
 
 
@@ -290,7 +290,7 @@ def _plain(server):
 
 
 def _has_place(address):
-    """Whether a visitor may open a page. Pages whose browser never came make room."""
+    """Returns whether a visitor may open a page. Pages whose browser never came make room."""
     for _ in range(2):
         clients = list(nicegui.Client.instances.values())
         if len(clients) < MAX_PAGES and sum(client.ip == address for client in clients) < MAX_PAGES_OF_ADDRESS:

@@ -53,7 +53,7 @@ def guard_messages(sio):
 
 
 def is_valid(data):
-    """Whether data is a socket.io packet as NiceGUI's browser code sends it: text, of a known event and its fields."""
+    """Returns whether data is a packet as NiceGUI's browser code sends it: text, of a known event and its fields."""
     if not isinstance(data, str):
         return False
     try:
@@ -76,7 +76,7 @@ def _is_valid_event(data):
 
 
 def _is_ours(record):
-    """Whether a record of NiceGUI's log is not about a message that NiceGUI could not read, e.g. no such option."""
+    """Returns whether a record of NiceGUI's log is not about a message that it could not read, e.g. no such option."""
     error = record.exc_info and record.exc_info[1]
     if not isinstance(error, KeyError | IndexError | TypeError | ValueError | AttributeError):
         return True

@@ -58,7 +58,7 @@ def serve(state, host, port, opens_browser, allowed_hosts=(), root_path=''):
 
 
 def _end_at_once_on_signals():
-    """Lets the signal handlers that exit end the process: the interpreter would wait for threads that draw.
+    """Makes signal handlers that exit end the process at once: the interpreter would wait for threads that draw.
 
     Ignored signals stay ignored.
     """
@@ -127,7 +127,7 @@ class Page:
             self._interpolation = Picture('12rem')
 
     def _build_sum(self):
-        with _card('Sum', 'Adds latents. A mean is a face; a large sum is none.').classes('flex-1 min-w-64'):
+        with _card('Sum', 'Adds latents. A mean draws a face; a large sum does not.').classes('flex-1 min-w-64'):
             self._sum_field = _field('Sum, e.g. mean(7,9) - 3 + 20', '', self._draw_sum)
             _button('Add up', self._draw_sum)
             self._result = Picture('12rem')
@@ -160,7 +160,7 @@ class Page:
         is_new = seed not in self._picked
         most = min(MAX_PICKED, self._max_faces)
         if is_new and len(self._picked) >= most:
-            ui.notify(f'{most} faces are picked, the most there can be. Click one to remove it.')
+            ui.notify(f'{most} faces are picked, the maximum. Click one to remove it.')
             return
         follows_picks = self._sum_field.value == _sum_of(self._picked)  # the visitor has not typed another sum
         if is_new:
@@ -247,7 +247,7 @@ class Page:
 
 
 def _whole(value, most, otherwise):
-    """Returns what a visitor's slider sent as an int from 0 to ``most``; of anything else, ``otherwise``."""
+    """Returns what a visitor's slider sent as an int from 0 to ``most``; for anything else, ``otherwise``."""
     return int(value) if type(value) in (int, float) and 0 <= value <= most else otherwise
 
 

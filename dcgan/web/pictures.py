@@ -44,7 +44,7 @@ async def respond(token: str):
 
 
 def is_picture(path):
-    """Whether a picture is shown at a path, /picture/TOKEN."""
+    """Returns whether a picture is shown at a path, /picture/TOKEN."""
     return path.rpartition('/')[2] in _pictures
 
 

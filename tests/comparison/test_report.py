@@ -1,4 +1,4 @@
-"""The report of a run beside the article: a self-contained page, its contents, and user mistakes."""
+"""The report that compares a run with the article: a self-contained page, its contents, and user mistakes."""
 
 import base64
 import io

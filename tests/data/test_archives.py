@@ -119,7 +119,7 @@ def test_a_shard_without_pyarrow_gets_a_sentence(images, tmp_path, monkeypatch):
     write_shard(tmp_path / 'hub' / 'x.parquet', images, pa.binary())
     monkeypatch.setitem(sys.modules, 'pyarrow', None)
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
-    with pytest.raises(UserError, match=r"which PyArrow reads, and it is not installed; pip install '\.\[parquet\]'"):
+    with pytest.raises(UserError, match=r"needs PyArrow, which is not installed; pip install '\.\[parquet\]'"):
         open_source(tmp_path / 'hub')
 
 

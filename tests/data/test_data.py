@@ -82,7 +82,7 @@ def test_the_embedded_faces_are_the_default_source():
      'is an incomplete or damaged .zip'),
     (lambda path: path.write_bytes(b'Rar!'), 'is a RAR archive; unpack it and use the folder'),
     (lambda path: path.write_bytes(b'\xff\xd8\xff\xe0'), 'is a single image'),
-    (lambda path: path.write_bytes(b'neither'), "is not a folder or a .zip archive .*b'neither'"),
+    (lambda path: path.write_bytes(b'neither'), "is not a folder, .zip, .tar or .parquet file .*b'neither'"),
 ])
 def test_a_path_that_is_not_a_source_is_refused_with_the_reason(tmp_path, make, message):
     make(tmp_path / 'faces.zip')

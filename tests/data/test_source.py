@@ -118,7 +118,7 @@ def bound(tmp_path, monkeypatch):
 
 def test_a_pipe_a_socket_or_a_device_is_refused_at_once(pipe, bound):
     for path, kind in ((pipe, 'a pipe'), (bound, 'a socket'), ('/dev/zero', 'a device'), ('/dev/null', 'a device')):
-        with pytest.raises(UserError, match=f'is {kind}; expected a folder of images or a .zip'):
+        with pytest.raises(UserError, match=f'is {kind}; expected a folder, .zip or .tar of images'):
             open_source(path)
 
 

@@ -195,7 +195,7 @@ def test_a_run_that_was_stopped_and_killed_is_the_run_that_was_not(faces, tmp_pa
     processes[1].send_signal(signal.SIGTERM)
     for status, said in end(processes):
         assert status == 143, said
-        assert said.endswith('stopped; give the same command again to resume\n')
+        assert said.endswith('stopped; run the same command again to resume\n')
     stopped = max(saved_steps(folder))
     assert log(folder)[-1]['step'] == stopped
 
@@ -231,7 +231,7 @@ def test_a_signal_ends_a_worker_that_waits_for_others_to_join(faces, tmp_path):
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=60)[0]
     assert process.returncode == 0, said
-    assert said.endswith('stopped before the first step; give the same command again\n')
+    assert said.endswith('stopped before the first step; run the same command again\n')
 
 
 def test_a_signal_ends_a_worker_that_waits_for_others_to_start(faces, tmp_path):
@@ -309,7 +309,7 @@ def test_workers_whose_weights_differ_end(faces, tmp_path):
     for status, said in end(processes):
         assert status == 1
         assert re.search(r'at step 1, worker 1 \(.*\) and worker 0 \(.*\) hold different weights: 1 of \d+ variables '
-                         r'differ, first g/reshape/dense/bias; nothing of that is saved', said), said
+                         r'differ, first g/reshape/dense/bias; this state is not saved', said), said
     assert saved_steps(tmp_path / 'run') == [0]
 
 

@@ -143,7 +143,7 @@ def test_a_canceled_and_requeued_step_is_the_run_of_workers_of_tf_config(faces, 
         process.send_signal(signal.SIGTERM)
     for status, said in end(processes):
         assert status == 143, said
-        assert said.endswith('stopped; give the same command again to resume\n')
+        assert said.endswith('stopped; run the same command again to resume\n')
 
     limited = {**forever, 'max_steps': max(saved_steps(folder)) + 3}
     for status, said in end([launch_in(variables, command(model_dir=folder, **limited)) for variables in tasks]):

@@ -93,7 +93,7 @@ def test_a_signal_saves_and_stops(faces, tmp_path, number, status):
                  epochs=1_000_000) as process:
         process.send_signal(number)
         assert finish(process) == status
-    assert 'give the same command again to resume' in process.said
+    assert 'run the same command again to resume' in process.said
     assert 'Traceback' not in process.said
     step = int(variables(tmp_path / 'run')['global_step'])
     assert step > 0
@@ -356,7 +356,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(fit, faces, tmp_path, capsys
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(fit, faces):
-    with pytest.raises(UserError, match=r'loss is (NaN|infinite) at step \d+.*; nothing of that is saved\. The last '
+    with pytest.raises(UserError, match=r'loss is (NaN|infinite) at step \d+.*; this state is not saved\. The last '
                        r'good checkpoint is \S+model\.ckpt-[01]\. .*--learning_rate'):
         fit('run', config(faces, learning_rate=1e30, save_steps=1, epochs=10))
 
@@ -401,6 +401,6 @@ def test_a_collapse_is_reported_and_stops_nothing(fit, tmp_path, capsys):
     folder = fit('run', config(tmp_path / 'white', **steps, max_steps=2 * WINDOW))  # detected though stopped in between
     assert log(folder)[-1]['collapse'] == 1
     said = capsys.readouterr()
-    assert re.search(r'step \d+: discriminator nearly always right, by medians of the last 500 steps', said.out)
+    assert re.search(r'step \d+: discriminator nearly always right, in medians of the last 500 steps', said.out)
     assert 'left, discriminator nearly always right' in said.err
     assert variables(folder)['global_step'] == 2 * WINDOW

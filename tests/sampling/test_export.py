@@ -123,7 +123,7 @@ def test_a_folder_receives_a_file_of_the_usual_name(run, tmp_path):
     (['--out={run}/log.jsonl/saved'], 'cannot write {run}/log.jsonl/saved: {run}/log.jsonl is a file; choose'),
     (['--out={run}/x.TFLITE', '--format=onnx'], '--out={run}/x.TFLITE ends in .tflite, which --format=onnx does not'),
     (['--out={run}/' + 'x' * 300], 'cannot write {run}/' + 'x' * 300 + ': File name too long; choose'),
-    (['--out={run}/new', '--checkpoint=all'], '--checkpoint=all names several; export one'),
+    (['--out={run}/new', '--checkpoint=all'], '--checkpoint=all names several; export one: latest'),
     (['--out={run}/new', '--checkpoint=7'], '{run} holds no checkpoint of step 7; it holds 0, 30'),
 ])
 def test_mistakes_get_sentences(run, flags, sentence):

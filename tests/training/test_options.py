@@ -95,7 +95,7 @@ def test_a_run_begins_with_the_weights_that_tensorflow_1_saved(faces, tmp_path):
     done = run_command(dataset_dir=faces, model_dir=tmp_path / 'run', cache_dir=tmp_path, max_steps=1, **depths,
                        image_size=16 * settings['s_size'], init_checkpoint=REFERENCE / 'end.ckpt')
     assert done.returncode == 0, done.stderr
-    assert f'weights     begin as those of {REFERENCE / "end.ckpt"}; both Adams and the step begin anew' in done.stdout
+    assert f'weights     from {REFERENCE / "end.ckpt"}; both Adam optimizers and the step start fresh' in done.stdout
     theirs, ours = tf.train.load_checkpoint(str(REFERENCE / 'end.ckpt')), variables(tmp_path / 'run', 0)
     for name in theirs.get_variable_to_shape_map():
         if WEIGHT.fullmatch(name):
@@ -105,7 +105,7 @@ def test_a_run_begins_with_the_weights_that_tensorflow_1_saved(faces, tmp_path):
 @pytest.mark.parametrize(('path', 'more', 'message'), [
     ('nowhere', {}, "there is no checkpoint '.*nowhere'"),
     ('data/demo_generator.npz', {}, 'is an exported generator; --init_checkpoint needs both networks'),
-    ('run', {'z_dim': 6}, r'g/reshape/dense/kernel has shape \[5, 8\] in .*ckpt-1, and \[6, 8\] here; give the --g_d'),
+    ('run', {'z_dim': 6}, r'g/reshape/dense/kernel has shape \[5, 8\] in .*ckpt-1, and \[6, 8\] here; use the --g_d'),
     ('broken', {}, 'cannot read .*broken'),
 ])
 def test_weights_that_do_not_fit_get_a_sentence(fit, faces, tmp_path, monkeypatch, path, more, message):
