@@ -6,8 +6,9 @@
     python explore.py --model_dir=runs/demo_faces --host=0.0.0.0            # let other machines connect
     python explore.py --allowed_hosts=example.org --root_path=/faces        # behind a proxy, at example.org/faces
 
-The page shows faces by seed, interpolations between two, sums of latents and the nearest training images, at every
-checkpoint. It needs NiceGUI: pip install '.[explore]'. It loads nothing from the network. Ctrl-C stops it.
+The page shows faces by seed, interpolations between two, sums of latents, the nearest training images and the face
+nearest to a photo, at every checkpoint. It needs NiceGUI: pip install '.[explore]'. It loads nothing from the network.
+Ctrl-C stops it.
 """
 
 import importlib.util

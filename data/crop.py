@@ -61,7 +61,7 @@ def crop_of(crop, shape):
     rows, columns = CROPS[crop]
     if (height, width) != CELEBA_SHAPE:
         raise UserError(f'the image has {width}x{height} pixels; the crop {crop} expects '
-                        f'{CELEBA_SHAPE[1]}x{CELEBA_SHAPE[0]}, as in the aligned CelebA; use --crop=auto')
+                        f'{CELEBA_SHAPE[1]}x{CELEBA_SHAPE[0]}, as in the aligned CelebA')
     return rows, columns
 
 

@@ -10,6 +10,8 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
+
 from data.cores import available_cores
 from data.folders import MAX_BYTES
 from dcgan.errors import UserError
@@ -65,9 +67,7 @@ def decoders(source, crop, size):
         with starting:
             if has_ended:
                 raise UserError('the decoders have ended')
-            workers.append(subprocess.Popen(
-                [sys.executable, '-m', 'data.worker', crop, str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                cwd=Path(__file__).parent.parent, start_new_session=True))  # so that Ctrl-C reaches this process only
+            workers.append(_start(crop, size))
             return workers[-1]
 
     def decode(names, amount):
@@ -137,6 +137,54 @@ def decoders(source, crop, size):
         threads.shutdown(wait=False, cancel_futures=True)
         for worker in workers:
             _end(worker)
+
+
+def decode_one(encoded, crop, size, max_memory, seconds):
+    """Decodes one image in a process of its own, which a hostile file may crash or keep busy.
+
+    Args:
+      encoded: bytes, the content of an image file.
+      crop, size: as ``data.worker.prepare`` takes them.
+      max_memory: bytes that decoding may take.
+      seconds: that it may take.
+
+    Returns:
+      Uint8 [size, size, 3].
+
+    Raises:
+      UserError: the image is damaged, too large, in another format or of another shape than the crop expects.
+    """
+    worker = _start(crop, size)
+    timer = threading.Timer(seconds, worker.kill)
+    timer.start()
+    try:
+        pickle.dump([encoded], worker.stdin)
+        worker.stdin.flush()
+        answer = pickle.load(worker.stdout)
+        if isinstance(answer, int):
+            if answer > max_memory:
+                raise UserError(f'decoding it takes {answer:,} bytes of memory; the limit is {max_memory:,}; save it '
+                                'with fewer pixels')
+            worker.stdin.write(b'\n')
+            worker.stdin.flush()
+            answer = pickle.load(worker.stdout)
+    except (EOFError, OSError, pickle.UnpicklingError) as error:
+        raise UserError('the process that decodes it ended' if timer.is_alive() else
+                        f'decoding it takes more than {seconds} seconds') from error
+    finally:
+        timer.cancel()
+        worker.kill()
+        _end(worker)
+    if isinstance(answer, UserError):
+        raise answer
+    return np.frombuffer(answer[1], np.uint8).reshape(size, size, 3)
+
+
+def _start(crop, size):
+    """Starts a ``data.worker``; returns its Popen."""
+    return subprocess.Popen(
+        [sys.executable, '-m', 'data.worker', crop, str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent, start_new_session=True)  # so that Ctrl-C reaches this process only
 
 
 def _end(worker):

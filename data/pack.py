@@ -224,9 +224,10 @@ def _write_images(file, source, crop, size, facts_path):
             if len(broken) > limit:
                 _write_facts(facts_path, {'broken': broken})
                 first = ''.join(f'\n  {name}: {broken[name]}' for name in list(broken)[:3])
+                advice = 'replace or remove them' + ('' if crop == 'auto' else ', or use --crop=auto')
                 raise UserError(f'{len(broken):,} of the first {source.names.index(name) + 1:,} images of '
                                 f'{source.name} are broken or do not fit the crop; at most {limit:,} of all {count:,} '
-                                f'may be: replace or remove them ({facts_path} lists them), e.g.{first}')
+                                f'may be: {advice} ({facts_path} lists them), e.g.{first}')
     file.seek(0)
     _write_header(file, count - len(broken), size)
     file.flush()

@@ -35,7 +35,7 @@ def interpolation(generator, seeds, frames, suffix):
 
 
 def between(generator, first, second, percent):
-    """Draws the face at a percentage (0 to 100) of the way from one seed to another, as a PNG."""
+    """Draws the face at a percentage (0 to 100) of the way from one seed or SavedLatent to another, as a PNG."""
     path = walk(generator.latents(np.array([first, second])), 101)[0]
     return png(generator.images(path[percent:percent + 1])[0])
 

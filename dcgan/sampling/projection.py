@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from data.crop import CELEBA_SHAPE, CROPS, crop_and_resize, decode
+from data.crop import MAX_MEMORY
+from data.decoders import decode_one
 from dcgan.cpu_kernels import cpu_kernels
 from dcgan.device import make_session_config
 from dcgan.errors import UserError, reason_of
@@ -28,6 +29,7 @@ NARROWED, KEPT = 50, 2  # from this step on, only the nearest go on
 RATE, BETA1, BETA2 = 0.1, 0.9, 0.99  # of Adam; the rate falls to 0 along a cosine
 FEATURE_WEIGHT = 0.05  # of the features' relative difference, beside that of the pixels in [-1, 1]
 FEATURES = 'd/d/conv4/outputs:0'
+MAX_SECONDS = 60  # of decoding a photo
 
 
 class Projection(NamedTuple):
@@ -55,13 +57,12 @@ class Projector:
           generator: a TrainedGenerator.
 
         Raises:
-          UserError: the settings of its run are damaged, or the discriminator in its checkpoint is not the article's.
+          UserError: the discriminator in its checkpoint is not the article's.
         """
         checkpoint = generator.checkpoint
-        self._size, self._crop = checkpoint.size, crop_setting(checkpoint.run)
         with tf.Graph().as_default() as graph, cpu_kernels():
             self._z = tf.placeholder(tf.float32, [None, checkpoint.z_dim])
-            self._photo = tf.placeholder(tf.float32, [1, self._size, self._size, 3])
+            self._photo = tf.placeholder(tf.float32, [1, checkpoint.size, checkpoint.size, 3])
             images = Generator(checkpoint.depths, checkpoint.s_size)(self._z)
             self._images = to_uint8(images)
             self._losses = tf.reduce_mean(tf.square(images - self._photo), axis=[1, 2, 3])
@@ -83,21 +84,8 @@ class Projector:
     def __exit__(self, *exception):
         self._session.close()
 
-    def project(self, encoded):
-        """Returns the Projection of a photo; the same one each time. Several threads may call this at once.
-
-        Args:
-          encoded: bytes, the content of an image file.
-
-        Raises:
-          UserError: it is damaged, too large, in another format, or lacks the shape that the run's crop expects.
-        """
-        decoded = decode(encoded)
-        if self._crop in CROPS and decoded.shape != CELEBA_SHAPE:
-            (height, width), (expected_height, expected_width) = decoded.shape, CELEBA_SHAPE
-            raise UserError(f'it has {width}x{height} pixels, and the crop of this run, {self._crop}, is for the '
-                            f'{expected_width}x{expected_height} of an aligned CelebA image; align the photo likewise')
-        photo = np.asarray(crop_and_resize(decoded, self._crop, self._size))
+    def project(self, photo):
+        """Returns the Projection of a photo, uint8 [size, size, 3]; the same one each time. Threads may share it."""
         found, _ = nearest(photo[np.newaxis], self._faces, STARTS)
         starts = self._latents[found[0]]
         latents = np.concatenate([self._descend(starts, photo[np.newaxis] / 127.5 - 1), starts])
@@ -127,6 +115,21 @@ class Projector:
 
     def _draw(self, latents):
         return self._session.run(self._images, {self._z: latents})
+
+
+def read_photo(encoded, checkpoint, max_memory=MAX_MEMORY, max_seconds=MAX_SECONDS):
+    """Returns a photo, cropped and resized as the training images of a checkpoint were, uint8 [size, size, 3].
+
+    Args:
+      encoded: bytes, the content of an image file.
+      checkpoint: a GeneratorCheckpoint.
+      max_memory, max_seconds: what decoding may take, in bytes and seconds.
+
+    Raises:
+      UserError: it is damaged, too large, in another format, or lacks the shape that the run's crop expects; or the
+        settings of the run are damaged.
+    """
+    return decode_one(encoded, crop_setting(checkpoint.run), checkpoint.size, max_memory, max_seconds)
 
 
 def _features(images, path):

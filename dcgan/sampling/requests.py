@@ -18,7 +18,7 @@ from dcgan.sampling.checkpoint import find, label_of, open_run, read, read_all
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.latents import parse_sum
 from dcgan.sampling.pictures import png, require_library
-from dcgan.sampling.projection import Projector
+from dcgan.sampling.projection import Projector, read_photo
 from dcgan.sampling.real_images import epoch_steps_of, open_training_images
 from dcgan.sampling.saved_latents import SUFFIX, SavedLatent, parse_points, write_latent
 from dcgan.sampling.seeds import format_seeds, parse_seeds
@@ -164,15 +164,16 @@ class _Request:
 
     def _draw_projection(self):
         photo = local_path(self._options.project, 'project')
-        encoded = _read_photo(photo)
+        encoded = _read_file(photo)
         name = re.sub(r'[\s(),]+', '_', photo.stem)  # a sum could not name it
 
         def make(generator, path):
+            try:
+                pixels = read_photo(encoded, generator.checkpoint)
+            except UserError as error:
+                raise UserError(f'cannot project {photo}: {error}') from error
             with Projector(generator) as projector:
-                try:
-                    found = projector.project(encoded)
-                except UserError as error:
-                    raise UserError(f'cannot project {photo}: {error}') from error
+                found = projector.project(pixels)
             means = 'pixels and features' if projector.has_features else 'pixels alone: there is no discriminator'
             print(f'{photo.name}: root mean square difference {found.distance:.1f} gray levels (0 to 255); found by '
                   f'{means}')
@@ -276,7 +277,7 @@ def _face_path(folder, point):
     return folder / (f'{point}.png' if isinstance(point, SavedLatent) else f'seed-{point:07d}.png')
 
 
-def _read_photo(path):
+def _read_file(path):
     """Returns the bytes of an image file that --project names."""
     try:
         return read_file(path, MAX_BYTES)

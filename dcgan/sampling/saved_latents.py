@@ -81,15 +81,20 @@ def read_latent(text):
     return SavedLatent(path, latent)
 
 
+def encode_latent(latent):
+    """Returns the bytes of a file (.npy) with a latent, float32 [z_dim], that ``read_latent`` reads."""
+    content = io.BytesIO()
+    np.save(content, latent, allow_pickle=False)
+    return content.getvalue()
+
+
 def write_latent(path, latent):
     """Writes a latent, float32 [z_dim], to a file (.npy) that ``read_latent`` reads.
 
     Raises:
       UserError: it cannot be written.
     """
-    content = io.BytesIO()
-    np.save(content, latent, allow_pickle=False)
-    write_output(path, content.getvalue(), 'out')
+    write_output(path, encode_latent(latent), 'out')
 
 
 def latents_of(points, latents, z_dim):

@@ -24,11 +24,12 @@ PAGE_COST, WEBSOCKET_COST, POST_COST = 20, 40, 4
 MAX_BUDGETS = 4096
 SEND_TIMEOUT = 30  # seconds; a websocket that takes nothing is closed
 POST_TIMEOUT = 5  # seconds; socket.io waits forever after some invalid messages
+UPLOAD_TIMEOUT = 120  # seconds
 REQUEST_TIMEOUT = 10  # seconds; a connection without a request is closed
 MAX_CONNECTIONS = 256  # of an address, besides websockets; a process may have 1024 files
-RECEIVE_BUFFER = 4096  # bytes
+RECEIVE_BUFFER = 4096  # bytes, of a websocket
 
-PATHS = re.compile(rf'/|/favicon\.ico|/picture/[0-9a-f]+|/_nicegui_ws/socket\.io/?|/_nicegui/'
+PATHS = re.compile(rf'/|/favicon\.ico|/(?:picture|photo)/[0-9a-f]+|/_nicegui_ws/socket\.io/?|/_nicegui/'
                    rf'{re.escape(nicegui.__version__)}/(static|libraries|components|resources|dynamic_resources|esm)/.+')
 HOST = re.compile(r'(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?')
 ORIGIN = re.compile(r'https?://(.+)')
@@ -39,6 +40,7 @@ PREFIX_HEADERS = b'x-forwarded-prefix', b'x-proxycontextpath'  # of nginx and ot
 
 BAD_HOST = 400, 'This server does not go by that host name. To allow it: explore.py --allowed_hosts=NAME'
 BAD_ORIGIN = 403, 'Another site sent this request. To allow the host of a proxy: explore.py --allowed_hosts=NAME'
+NO_LENGTH = 411, 'This request does not say how long it is.'
 TOO_LONG = 413, 'This message is too long.'
 NOT_FOUND = 404, 'There is nothing at this address.'
 BAD_METHOD = 405, 'This method is not supported.'
@@ -61,23 +63,25 @@ class Limits(NamedTuple):
 
 
 OF_PAGE = Limits(requests=8, rate=50, burst=200)
+OF_UPLOAD = Limits(requests=1, rate=1, burst=5 * POST_COST)  # a photo takes seconds and memory
 OF_ADDRESS = Limits(requests=256, rate=300, burst=2000)  # opening the page takes about 100
 
 
 class Connection(H11Protocol):
-    """A connection by HTTP that takes little from others, however slowly or fast its visitor sends.
-
-    It reads little at once: a flood of frames is then read in turns with what others send.
-    """
+    """A connection by HTTP that takes little from others, however slowly or fast its visitor sends."""
 
     def connection_made(self, transport):
         """Starts a connection; ends it if there are too many of its address."""
-        transport.get_extra_info('socket').setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         super().connection_made(transport)
         self._end_without_request_after(self.cycle)
         same = [other for other in self.connections if isinstance(other, Connection) and other.address == self.address]
         if len(same) > MAX_CONNECTIONS:
             transport.abort()
+
+    def handle_websocket_upgrade(self, event):
+        """Becomes a websocket that reads little at once, so that a flood of frames is read in turns with others'."""
+        self.transport.get_extra_info('socket').setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        super().handle_websocket_upgrade(event)
 
     def on_response_complete(self):
         """Waits for the next request."""
@@ -106,7 +110,7 @@ class Guard:
     What belongs to an open page counts for that page, so that nobody else at its address can slow it down.
     """
 
-    def __init__(self, app, host, allowed_hosts, root_path, is_session, is_picture):
+    def __init__(self, app, host, allowed_hosts, root_path, is_session, is_picture, is_upload, max_upload):
         """Wraps an ASGI application.
 
         Args:
@@ -114,13 +118,16 @@ class Guard:
           host: the address that the server listens on.
           allowed_hosts: further names of the server, in lower case, e.g. a proxy's.
           root_path: the path at which a proxy shows the page, as PREFIX describes it; '' is the root.
-          is_session, is_picture: functions that say whether a session of socket.io, or a picture at a path, exists.
+          is_session, is_picture, is_upload: functions that say whether a session of socket.io, a picture at a path, or
+            a page that takes photos at a path exists.
+          max_upload: bytes of a photo.
         """
         self._app = app
         self._hosts = own_names(host) | set(allowed_hosts)
         self._allowed_hosts = frozenset(allowed_hosts)
         self._root_path = root_path
         self._is_session, self._is_picture = is_session, is_picture
+        self._is_upload, self._max_upload = is_upload, max_upload
         self._requests = collections.Counter()  # of each sender, at present
         self._budgets = collections.OrderedDict()  # sender: messages left, and when that was so
 
@@ -149,7 +156,8 @@ class Guard:
                 await self._serve_websocket(sender, limits, scope, receive, send)
             elif scope['method'] == 'POST':
                 with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._app(scope, receive, send), POST_TIMEOUT)
+                    await asyncio.wait_for(self._app(scope, receive, send),
+                                           UPLOAD_TIMEOUT if limits is OF_UPLOAD else POST_TIMEOUT)
             else:
                 await self._app(scope, receive, send)
         finally:
@@ -162,6 +170,8 @@ class Guard:
         path = scope['path']
         if path.startswith('/picture/') and self._is_picture(path):
             return path, OF_PAGE
+        if path.startswith('/photo/') and self._is_upload(path):
+            return path, OF_UPLOAD
         if path.startswith('/_nicegui_ws/'):
             query = parse_qs(scope['query_string'].decode('latin-1'))
             session, client = (query.get(name, [''])[0] for name in ('sid', 'client_id'))
@@ -231,10 +241,17 @@ class Guard:
             return BAD_ORIGIN
         if not PATHS.fullmatch(scope['path']):
             return NOT_FOUND
-        methods = ('GET', 'POST') if scope['path'].startswith('/_nicegui_ws/') else ('GET', 'HEAD')
+        is_upload = scope['path'].startswith('/photo/')
+        if is_upload and not self._is_upload(scope['path']):
+            return NOT_FOUND
+        methods = ('POST',) if is_upload else (
+            ('GET', 'POST') if scope['path'].startswith('/_nicegui_ws/') else ('GET', 'HEAD'))
         if scope.get('method', 'GET') not in methods:
             return BAD_METHOD
-        if any(name == b'content-length' and int(value) > MAX_MESSAGE for name, value in scope['headers']):
+        lengths = [int(value) for name, value in scope['headers'] if name == b'content-length']
+        if any(name == b'transfer-encoding' for name, _ in scope['headers']) or (is_upload and not lengths):
+            return NO_LENGTH
+        if any(length > (self._max_upload if is_upload else MAX_MESSAGE) for length in lengths):
             return TOO_LONG
         return TOO_MANY_VISITORS if scope['path'] == '/' and not _has_place(address) else None
 

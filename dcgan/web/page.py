@@ -1,4 +1,4 @@
-"""The page: faces by seed, interpolations and sums of picked faces, nearest training images, at any checkpoint."""
+"""The page: faces, interpolations, sums, nearest training images, the face nearest to a photo, at each checkpoint."""
 
 import asyncio
 import contextlib
@@ -6,17 +6,21 @@ import functools
 import math
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
-from nicegui import app, core, ui
+from nicegui import app, core, run, ui
 
 from dcgan.errors import UserError
 from dcgan.sampling import draw
 from dcgan.sampling.latents import parse_sum
+from dcgan.sampling.projection import Projector, read_photo
+from dcgan.sampling.saved_latents import SavedLatent, encode_latent
 from dcgan.sampling.seeds import MAX_SEED, format_seeds, parse_seeds
 from dcgan.signals import handle_stop_signals
 from dcgan.web.guard import Connection, Guard
 from dcgan.web.messages import MAX_MESSAGE, guard_messages
+from dcgan.web.photos import MAX_PHOTO, PhotoButton, is_upload, receive
 from dcgan.web.pictures import Faces, Picture, is_picture, respond
 
 MAX_SEEDS = 256  # in a grid or a sum
@@ -28,6 +32,11 @@ PICKED_COLUMNS = 8
 NEAREST = 5  # training images
 INITIAL_FACES = 64
 MAX_HISTORY = 100  # messages kept for a browser whose connection breaks
+PHOTO = 'photo'  # among the faces to choose from
+PHOTO_SCALE = 2
+MAX_DECODING_MEMORY, MAX_DECODING_SECONDS = 1 << 28, 10  # of a photo
+
+_projecting = asyncio.Semaphore(1)  # it takes all cores for seconds, and decoding takes memory
 
 
 def serve(state, host, port, opens_browser, allowed_hosts=(), root_path=''):
@@ -43,8 +52,10 @@ def serve(state, host, port, opens_browser, allowed_hosts=(), root_path=''):
       UserError: the server cannot start.
     """
     app.add_middleware(Guard, host=host, allowed_hosts=allowed_hosts, root_path=root_path,
-                       is_session=lambda session: session in core.sio.eio.sockets, is_picture=is_picture)
+                       is_session=lambda session: session in core.sio.eio.sockets, is_picture=is_picture,
+                       is_upload=is_upload, max_upload=MAX_PHOTO)
     app.get('/picture/{token}')(respond)
+    app.post('/photo/{token}')(receive)
     guard_messages(core.sio)
     _end_at_once_on_signals()
     try:
@@ -80,29 +91,32 @@ class Page:
         """Builds the page of an ExplorerState; the first faces are drawn once the browser is connected."""
         self._state = state
         self._picked = []  # seeds, in the order of the clicks
+        self._projected = None  # the SavedLatent of the face nearest to the visitor's photo
         self._max_faces = max(1, min(MAX_SEEDS, MAX_PIXELS // state.generators[0].size ** 2))
         self._seeds, self._terms = np.arange(min(INITIAL_FACES, self._max_faces)), []  # of the faces and the sum
         ui.label(f'DCGAN faces: {state.name}').classes('text-h6')
-        self._build_training_time()
+        self._build_checkpoint()
         with ui.element('div').classes('grid w-full gap-4 items-start grid-cols-1 lg:grid-cols-2 2xl:grid-cols-3'):
             self._build_faces()
             with ui.element('div').classes('grid gap-4 items-start grid-cols-1 2xl:grid-cols-2 2xl:col-span-2'):
                 with ui.column().classes('w-full'):
                     self._build_picked()
                     self._build_nearest()
-                with ui.row().classes('w-full items-stretch'):
-                    self._build_interpolation()
-                    self._build_sum()
+                with ui.column().classes('w-full'):
+                    with ui.row().classes('w-full items-stretch'):
+                        self._build_interpolation()
+                        self._build_sum()
+                    self._build_photo()
         ui.timer(0, self._show_faces, once=True)
 
-    def _build_training_time(self):
+    def _build_checkpoint(self):
         last = len(self._state.generators) - 1
         with ui.row().classes('w-full items-center no-wrap'):
-            ui.label('Training time').classes('whitespace-nowrap')
-            self._time = ui.slider(min=0, max=last, value=last, on_change=self._change_time)
-            self._time.props('snap markers aria-label="Training time"').set_enabled(last > 0)
+            ui.label('Checkpoint').classes('whitespace-nowrap')
+            self._slider = ui.slider(min=0, max=last, value=last, on_change=self._change_checkpoint)
+            self._slider.props('snap markers aria-label="Checkpoint"').set_enabled(last > 0)
             ui.label().classes('whitespace-nowrap').bind_text_from(
-                self._time, 'value', lambda value: self._state.moments[_whole(value, last, last)])
+                self._slider, 'value', lambda value: self._state.moments[_whole(value, last, last)])
 
     def _build_faces(self):
         with _card('Faces', 'The number is the seed. Click a face to pick it; click again to remove it.'):
@@ -142,11 +156,20 @@ class Page:
                 ui.label('The training images are not available. The log of the server says why.')
             self._nearest = Picture('auto')
 
+    def _build_photo(self):
+        with _card('Nearest face to a photo', 'Crop the photo to a face. The number is the root mean square '
+                   'difference of pixels. Few photos have a near face.'):
+            self._photo_button = PhotoButton('Choose a photo', self._project)
+            self._projection = Picture('auto', _projecting)
+            self._save_latent = _button('Download latent', lambda: ui.download.content(
+                encode_latent(self._projected.latent), str(self._projected.path)))
+            self._save_latent.visible = False
+
     @property
     def _moment(self):
         """The index of the checkpoint to draw from."""
         last = len(self._state.generators) - 1
-        return _whole(self._time.value, last, last)
+        return _whole(self._slider.value, last, last)
 
     @property
     def _generator(self):
@@ -179,6 +202,8 @@ class Page:
     def _update_choices(self, is_new):
         """Lists the picked faces in each menu; selects the latest after a new pick or if a selected one was removed."""
         texts = [str(seed) for seed in self._picked]  # a browser would round large numbers
+        if self._projected:
+            texts.insert(0, PHOTO)
         last, second_last = [*texts[::-1], None, None][:2]
         choices = [(self._start, second_last), (self._end, last if len(texts) > 1 else None), (self._face, last)]
         is_new = is_new or not all(choice.value in texts for choice, _ in choices)
@@ -192,7 +217,7 @@ class Page:
         self._seeds_field.value, self._seeds_field.error = format_seeds(self._seeds), None
         await self._show_faces()
 
-    async def _change_time(self):
+    async def _change_checkpoint(self):
         self._nearest.clear()
         await asyncio.gather(self._show_faces(), self._show_picked(), self._show_interpolation(), self._show_sum())
 
@@ -227,7 +252,7 @@ class Page:
             self._interpolation.clear()
             return
         await self._interpolation.show(self._filename(f'between-{start}-{end}-{percent}'), functools.partial(
-            draw.between, self._generator, int(start), int(end), percent))
+            draw.between, self._generator, self._point(start), self._point(end), percent))
 
     async def _show_sum(self):
         if not self._terms:
@@ -241,9 +266,38 @@ class Page:
         if self._face.value is None:
             ui.notify('Pick a face first.')
             return
-        generator, real_images, seeds = self._generator, self._state.real_images, np.array([int(self._face.value)])
+        generator, real_images, point = self._generator, self._state.real_images, self._point(self._face.value)
         await self._nearest.show(self._filename(f'nearest-{self._face.value}'), lambda: draw.neighbours(
-            generator, seeds, real_images, NEAREST)[0])
+            generator, np.array([point]), real_images, NEAREST)[0])
+
+    async def _project(self, content):
+        """Finds the face nearest to a photo, the bytes of an image file."""
+        generator, found = self._generator, []
+        try:
+            async with _projecting:
+                photo = await run.io_bound(read_photo, content, generator.checkpoint, MAX_DECODING_MEMORY,
+                                           MAX_DECODING_SECONDS)
+        except UserError as error:
+            ui.notify(f'This photo cannot be used: {error}.')
+            return
+        if photo is None:  # the server stops
+            return
+
+        def project():
+            with Projector(generator) as projector:
+                found.append(projector.project(photo))
+            return draw.projection(found[-1], PHOTO, PHOTO_SCALE)
+
+        def offer():
+            self._projected = SavedLatent(Path(f'{PHOTO}.npy'), found[-1].latent)
+            self._save_latent.visible = True
+            self._update_choices(is_new=False)
+
+        await self._projection.show(self._filename('nearest-to-photo'), project, offer)
+
+    def _point(self, text):
+        """Returns what a choice of a menu stands for, a seed or a SavedLatent."""
+        return self._projected if text == PHOTO else int(text)
 
 
 def _whole(value, most, otherwise):

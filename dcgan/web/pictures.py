@@ -57,8 +57,13 @@ class Picture:
       content: the bytes of the PNG that is shown, or None.
     """
 
-    def __init__(self, width):
-        """Makes an empty place; ``width`` is a CSS length."""
+    def __init__(self, width, turn=None):
+        """Makes an empty place.
+
+        Args:
+          width: a CSS length.
+          turn: a Semaphore that the drawing needs; None if it needs only that of the visitor's address.
+        """
         self.content = None
         self._wanted = None  # the latest request of show(); None after clear()
         self._is_drawing = False
@@ -66,7 +71,7 @@ class Picture:
         _pictures[self._url.rpartition('/')[2]] = self
         visitor = ui.context.client
         visitor.on_delete(self.clear)
-        self._turn = _turn_of(visitor.ip)
+        self._turn, self._other_turn = _turn_of(visitor.ip), turn or contextlib.nullcontext()
         with ui.column().classes('gap-1 max-w-full').style(f'width: {width}') as self._place:
             self._image = ui.interactive_image(sanitize=False).classes('w-full')
             ui.button('Download', icon='download', on_click=self._download).props('flat dense no-caps size=sm')
@@ -121,7 +126,7 @@ class Picture:
 
     async def _in_turn(self, draw):
         """Calls ``draw`` in a thread when the visitor's turn comes; returns None if nobody waits for it."""
-        async with self._turn:
+        async with self._other_turn, self._turn:
             return await run.io_bound(draw) if self._wanted else None
 
     def _download(self):

@@ -18,7 +18,7 @@ from dcgan.sampling.exported import PRETRAINED
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.latents import parse_sum
 from dcgan.sampling.neighbours import nearest
-from dcgan.sampling.projection import Projector
+from dcgan.sampling.projection import Projector, read_photo
 from dcgan.sampling.saved_latents import parse_points, read_latent, write_latent
 from dcgan.sampling.seeds import parse_seeds
 from dcgan.training.loop import train
@@ -78,14 +78,14 @@ def test_a_drawn_face_is_found_again(trained_run, path):
         with TrainedGenerator(generator.checkpoint) as unscaled:
             [face] = unscaled.images(np.array([5000]))
             others = unscaled.images(np.arange(1000))
-        found = projector.project(png(face))
+        found = projector.project(read_photo(png(face), generator.checkpoint))
         np.testing.assert_array_equal(found.photo, face)
         assert np.sqrt(np.square(found.face.astype(float) - face).mean()) == pytest.approx(found.distance)
         assert found.distance < min(5, nearest(face[np.newaxis], others, 1)[1][0, 0] / 2)
 
 
 def test_the_latent_is_that_of_the_face_and_is_always_the_same(generator):
-    photo = png(random_image(3, 50, 50))
+    photo = random_image(3, SIZE, SIZE)
     with Projector(generator) as first, Projector(generator) as second:
         found = [first.project(photo), first.project(photo), second.project(photo)]
     for projection in found:
@@ -240,5 +240,13 @@ def test_a_photo_of_another_shape_than_the_crop_of_the_run_gets_a_sentence(folde
     settings = Path('run/config.json')
     settings.write_text(settings.read_text().replace('"crop": "auto"', '"crop": "progan128"'))
     done = command('--project=photo.jpg')
-    assert ('cannot project photo.jpg: it has 30x40 pixels, and the crop of this run, progan128, is for the 178x218 of '
-            'an aligned CelebA image; align the photo likewise') in done.stderr
+    assert ('cannot project photo.jpg: the image has 30x40 pixels; the crop progan128 expects 178x218, as in the '
+            'aligned CelebA') in done.stderr
+
+
+@pytest.mark.parametrize(('side', 'limits', 'message'), [
+    (3000, {'max_memory': 10 ** 7}, 'takes 36,000,000 bytes of memory; the limit is 10,000,000; save it with fewer'),
+    (40, {'max_seconds': 0}, 'decoding it takes more than 0 seconds')])
+def test_a_photo_that_would_take_too_much_memory_or_time_is_refused(generator, side, limits, message):
+    with pytest.raises(UserError, match=message):
+        read_photo(png(np.zeros([side, side, 3], np.uint8)), generator.checkpoint, **limits)

@@ -6,6 +6,7 @@ import signal
 import socket
 import urllib.parse
 import urllib.request
+from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
@@ -21,7 +22,9 @@ from dcgan.sampling.checkpoint import read
 from dcgan.sampling.exported import PRETRAINED
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.latents import parse_sum
+from dcgan.sampling.projection import Projector
 from dcgan.sampling.real_images import open_real_images
+from dcgan.sampling.saved_latents import SavedLatent
 from dcgan.web.state import open_explorer
 from tests.commands import run_script
 from tests.web.server import flags_of, free_port
@@ -58,6 +61,12 @@ class Visitor:
         """Presses an arrow key ``by`` times, to the left if it is negative."""
         keys = [Keys.ARROW_LEFT if by < 0 else Keys.ARROW_RIGHT] * abs(by)
         self.browser.find_element(By.XPATH, f'//*[@aria-label="{slider}"]//*[@tabindex="0"]').send_keys(*keys)
+
+    def choose(self, menu, choice):
+        """Opens a menu and clicks a choice."""
+        self.browser.find_element(By.XPATH, f'//*[@aria-label="{menu}"]').click()
+        self.until(lambda: self.browser.find_elements(By.XPATH, f'//div[@role="option"][contains(., "{choice}")]'))[
+            0].click()
 
     def picture(self, title):
         """Returns the picture in a card, or None."""
@@ -180,7 +189,31 @@ def test_faces_are_picked_interpolated_added_and_compared_with_training_images(r
 
 
 @needs_a_browser
-def test_the_slider_of_training_time_draws_from_earlier_checkpoints(run, address, visit, generator):
+def test_the_face_nearest_to_a_photo_is_found_and_interpolated(address, visit, generator, tmp_path):
+    visitor, [photo] = visit(address), generator.images(np.array([77]))
+    imageio.imwrite(tmp_path / 'me.png', photo)
+    visitor.until_shows('Faces', grid(generator, range(64), 8, 8))
+    visitor.browser.execute_script("""
+        document.querySelector('input[type=file]').addEventListener('click', event => {
+            event.preventDefault(); document.title = 'chooses'; });""")
+    visitor.press('Nearest face to a photo', 'Choose a photo')
+    visitor.until(lambda: visitor.browser.title == 'chooses')
+    visitor.browser.find_element(By.CSS_SELECTOR, 'input[type=file]').send_keys(str(tmp_path / 'me.png'))
+    with Projector(generator) as projector:
+        found = projector.project(photo)
+    visitor.until_shows('Nearest face to a photo', draw.projection(found, 'photo', 2))
+    visitor.press('Nearest face to a photo', 'Download latent')
+    visitor.until(lambda: list(visitor.downloads.glob('photo.npy')))
+    np.testing.assert_allclose(np.load(visitor.downloads / 'photo.npy'), found.latent, atol=1e-5)
+    for place in 3, 17:
+        visitor.pick('Faces', place, 8, 8)
+    visitor.choose('From', 'photo')
+    visitor.until_shows('Interpolation', draw.between(generator, SavedLatent(Path('photo.npy'), found.latent), 17, 50))
+    assert not visitor.browser.get_log('browser')
+
+
+@needs_a_browser
+def test_the_slider_draws_from_earlier_checkpoints(run, address, visit, generator):
     visitor = visit(address)
     visitor.write(SEEDS, '5,9-11')
     visitor.until_shows('Faces', grid(generator, [5, 9, 10, 11], 2, 2))
@@ -189,7 +222,7 @@ def test_the_slider_of_training_time_draws_from_earlier_checkpoints(run, address
     visitor.until_shows('Interpolation', draw.between(generator, 5, 11, 50))
     visitor.write(SEEDS, 'abc')  # invalid, so the faces stay
     for step, by in (20, -1), (0, -2):
-        visitor.slide('Training time', by)
+        visitor.slide('Checkpoint', by)
         visitor.says(f'step {step}, epoch {step / 125:.2f}')
         with TrainedGenerator(read(run / f'model.ckpt-{step}')) as earlier:
             visitor.until_shows('Faces', grid(earlier, [5, 9, 10, 11], 2, 2))
@@ -232,7 +265,7 @@ def test_two_visitors_do_not_affect_each_other(address, visit, generator):
     one.write(SEEDS, '100-108')
     two.write(SEEDS, '200-203')
     one.pick('Faces', 8, 3, 3)
-    two.slide('Training time', -3)
+    two.slide('Checkpoint', -3)
     one.until_shows('Faces', grid(generator, range(100, 109), 3, 3))
     one.until_shows('Picked faces', grid(generator, [108], 1, 1))
     two.says('step 0, epoch 0.00')

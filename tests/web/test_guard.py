@@ -13,6 +13,7 @@ import pytest
 from dcgan.web.guard import MAX_CONNECTIONS, MAX_PAGES_OF_ADDRESS, is_host_name, is_path, own_names
 from dcgan.web.messages import MAX_MESSAGE, is_valid
 from dcgan.web.page import MAX_PICKED, MAX_TEXT
+from dcgan.web.photos import MAX_PHOTO
 from tests.commands import run_script
 from tests.web.server import flags_of, free_port, launch
 from tests.web.visitor import SOCKET, UPGRADE, Visitor, ask, upgrade
@@ -195,6 +196,8 @@ def test_only_what_the_page_needs_is_answered(port):
     for method in 'POST', 'PUT', 'DELETE', 'OPTIONS', 'TRACE':
         assert ask(port, '/', method)[0] == 405
     assert ask(port, POLL, 'PUT')[0] == 405
+    assert ask(port, '/photo/0123456789abcdef', 'POST', b'x')[0] == 404
+    assert ask(port, '/photo/0123456789abcdef')[0] == 404
 
 
 @pytest.mark.parametrize('flag', ['--allowed_hosts=http://x', '--root_path=faces'])
@@ -368,6 +371,32 @@ def test_a_message_above_the_limit_is_refused(visit):
     visitor = visit()
     assert visitor.post('42' + json.dumps(['event', {'x': MAX_MESSAGE * 'x'}])) == 413
     assert visitor.post('3') == 200
+
+
+def test_a_body_of_unknown_length_is_refused(visit):
+    visitor = visit()
+    assert ask(visitor.port, POLL, 'POST', iter([b'40']), Transfer__Encoding='chunked')[0] == 411
+    assert visitor.upload(iter([b'x']), Transfer__Encoding='chunked') == 411
+
+
+def test_a_photo_above_the_limit_is_refused(visit):
+    visitor = visit()
+    assert ' 413 ' in raw(visitor.port, f'POST {visitor.upload_url} HTTP/1.1\r\nHost: localhost\r\nContent-Length: '
+                                        f'{MAX_PHOTO + 1}\r\n\r\n'.encode())
+
+
+def test_a_photo_from_another_site_is_refused(visit):
+    assert visit().upload(b'x', Origin='https://evil.example') == 403
+
+
+@pytest.mark.parametrize(('content', 'sentence'), [
+    (b'', 'This photo cannot be used: the file is empty.'),
+    (MAX_PHOTO * b'x', 'This photo cannot be used: the file is not an image that Pillow reads')])
+def test_what_is_no_photo_gets_a_sentence(visit, content, sentence):
+    visitor = visit()
+    assert visitor.upload(content) == 200
+    visitor.until(lambda: any(sentence in str(message) for _, message in visitor.said))
+    assert not visitor.props(visitor.pictures()[5]).get('src')
 
 
 def test_long_headers_are_refused(port):

@@ -99,13 +99,24 @@ class Visitor:
         return field
 
     def pictures(self):
-        """Returns the numbers of the pictures: faces, picked, nearest, interpolation, sum."""
+        """Returns the numbers of the pictures: faces, picked, nearest, interpolation, sum, projection."""
         return sorted((number for number, element in self.elements.items() if element and 'sanitize' in element.get(
             'props', {})), key=int)
 
     def click(self, picture, x, y):
         """Clicks a picture at a place in pixels."""
         return self.send(picture, 'mouse', {'mouse_event_type': 'click', 'image_x': x, 'image_y': y})
+
+    def upload(self, content, **headers):
+        """Sends a photo, as the page's button does; returns the status of the answer."""
+        return ask(self.port, self.upload_url, 'POST', content, **headers)[0]
+
+    @property
+    def upload_url(self):
+        """Where the page takes photos."""
+        [url] = [element['props']['url'] for element in self.elements.values()
+                 if element and 'url' in element.get('props', {})]
+        return url
 
     def leave(self):
         self.post('1')
