@@ -236,7 +236,7 @@ def test_random_bytes_in_a_checkpoint_are_survived(fit, faces):
     folder = fit('run', config(faces, save_steps=2))
     noise = random.Random(0)
     for kind in 'index', 'data':
-        for _ in range(30):
+        for _ in range(10):
             [path] = folder.glob(f'model.ckpt-6.{kind}*')
             before = content = path.read_bytes()
             for _ in range(3):
