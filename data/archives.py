@@ -4,24 +4,25 @@ import posixpath
 from collections import defaultdict
 from pathlib import PurePosixPath
 
-from data.folders import RUN, RUN_FILES, SPECIAL, UNREADABLE
-from data.formats import HIDDEN, is_hidden, reason_to_skip
+from data.folders import MAX_BYTES, RUN, RUN_FILES, SPECIAL, UNREADABLE
+from data.formats import HEAD_BYTES, HIDDEN, is_hidden, reason_to_skip
 from dcgan.errors import UserError
 
 REPEATED = 'same name as another'
 
 
-def find_images(members, is_regular, read_head):
+def find_images(members, is_regular, read_start):
     """Finds the images among the members of an archive.
 
     Args:
       members: list of (name, member); a name is a normal path with forward slashes, and ends with one if it is that of
         a folder.
       is_regular: function that returns whether a member is a regular file.
-      read_head: function that returns the first ``HEAD_BYTES`` bytes of a member; may raise UserError.
+      read_start: function that returns the first bytes of a member, at most so many; may raise UserError.
 
     Returns:
-      {name: member} of the images; what was skipped, {reason: [name]}.
+      {name: member} of the images; what was skipped, {reason: [name]}; a function of a name that returns the content
+      of the image or raises a UserError.
     """
     images, skipped = {}, defaultdict(list)
     runs = _run_directories([name.rstrip('/') for name, _ in members])
@@ -36,7 +37,7 @@ def find_images(members, is_regular, read_head):
             elif not is_regular(member):
                 reason = SPECIAL
             else:
-                reason = reason_to_skip(name, lambda member=member: read_head(member))
+                reason = reason_to_skip(name, lambda member=member: read_start(member, HEAD_BYTES))
         except UserError:
             reason = UNREADABLE
         if reason is None:
@@ -45,7 +46,14 @@ def find_images(members, is_regular, read_head):
             images[name] = member
         else:
             skipped[reason].append(name)
-    return images, dict(skipped)
+
+    def read(name):
+        content = read_start(images[name], MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise UserError(f'the file has more than {MAX_BYTES:,} bytes, the limit')
+        return content
+
+    return images, dict(skipped), read
 
 
 def _run_directories(names):

@@ -95,21 +95,12 @@ def decoders(source, crop, size):
             pickle.dump([file for file in rest if isinstance(file, bytes)], worker.stdin)
             worker.stdin.flush()
             for file in rest:
-                answers.append(receive(worker) if isinstance(file, bytes) else file)
+                answers.append(_receive(worker, decoding_memory.using) if isinstance(file, bytes) else file)
                 deaths = 0
         except (EOFError, OSError, ValueError, pickle.UnpicklingError):  # ValueError: its pipes are closed
             deaths += 1
             return _end(worker)
         return None
-
-    def receive(worker):
-        answer = pickle.load(worker.stdout)
-        if not isinstance(answer, int):
-            return answer
-        with decoding_memory.using(answer):
-            worker.stdin.write(b'\n')
-            worker.stdin.flush()
-            return pickle.load(worker.stdout)
 
     def answers():
         pending = collections.deque()
@@ -154,20 +145,20 @@ def decode_one(encoded, crop, size, max_memory, seconds):
     Raises:
       UserError: the image is damaged, too large, in another format or of another shape than the crop expects.
     """
+    @contextlib.contextmanager
+    def using(amount):
+        if amount > max_memory:
+            raise UserError(f'decoding it takes {amount:,} bytes of memory; the limit is {max_memory:,}; save it with '
+                            'fewer pixels')
+        yield
+
     worker = _start(crop, size)
     timer = threading.Timer(seconds, worker.kill)
     timer.start()
     try:
         pickle.dump([encoded], worker.stdin)
         worker.stdin.flush()
-        answer = pickle.load(worker.stdout)
-        if isinstance(answer, int):
-            if answer > max_memory:
-                raise UserError(f'decoding it takes {answer:,} bytes of memory; the limit is {max_memory:,}; save it '
-                                'with fewer pixels')
-            worker.stdin.write(b'\n')
-            worker.stdin.flush()
-            answer = pickle.load(worker.stdout)
+        answer = _receive(worker, using)
     except (EOFError, OSError, pickle.UnpicklingError) as error:
         raise UserError('the process that decodes it ended' if timer.is_alive() else
                         f'decoding it takes more than {seconds} seconds') from error
@@ -185,6 +176,17 @@ def _start(crop, size):
     return subprocess.Popen(
         [sys.executable, '-m', 'data.worker', crop, str(size)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         cwd=Path(__file__).parent.parent, start_new_session=True)  # so that Ctrl-C reaches this process only
+
+
+def _receive(worker, using):
+    """Returns a worker's answer to one image; ``using`` gives a context for the bytes of memory that it takes."""
+    answer = pickle.load(worker.stdout)
+    if not isinstance(answer, int):
+        return answer
+    with using(answer):
+        worker.stdin.write(b'\n')
+        worker.stdin.flush()
+        return pickle.load(worker.stdout)
 
 
 def _end(worker):

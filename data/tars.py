@@ -1,12 +1,11 @@
 """Finds images in a .tar."""
 
+import functools
 import posixpath
 import tarfile
 from typing import NamedTuple
 
 from data.archives import find_images
-from data.folders import MAX_BYTES
-from data.formats import HEAD_BYTES
 from dcgan.errors import UserError, reason_of
 
 
@@ -40,15 +39,7 @@ def open_tar(path):
         raise
     except Exception as error:  # a damaged archive can raise anything
         raise UserError(f'{path} is an incomplete or damaged .tar archive: {error}; download it again') from error
-    members, skipped = find_images(entries, lambda member: member.is_regular,
-                                   lambda member: _read(path, member, HEAD_BYTES))
-
-    def read(name):
-        content = _read(path, members[name], MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise UserError(f'the file has more than {MAX_BYTES:,} bytes, the limit')
-        return content
-
+    members, skipped, read = find_images(entries, lambda member: member.is_regular, functools.partial(_read, path))
     files = {name: (member.size, member.mtime, member.offset) for name, member in members.items()}
     return files, skipped, read
 

@@ -2,6 +2,7 @@
 
 import bz2
 import copy
+import functools
 import lzma
 import os
 import posixpath
@@ -12,7 +13,6 @@ import zlib
 
 from data.archives import find_images
 from data.folders import MAX_BYTES
-from data.formats import HEAD_BYTES
 from dcgan.errors import UserError, reason_of
 
 CHUNK = 1 << 16  # bytes to unpack at a time
@@ -47,17 +47,10 @@ def open_zip(path):
         raise
     except Exception as error:  # a damaged archive can raise anything
         raise UserError(f'{path} {_describe_file(path)}') from error
-    members, skipped = find_images(
+    members, skipped, read = find_images(
         [(_name_of(member), member) for member in archive.infolist()],
         lambda member: stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG),
-        lambda member: _unpack(archive, member, HEAD_BYTES))
-
-    def read(name):
-        content = _unpack(archive, members[name], MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise UserError(f'the file has more than {MAX_BYTES:,} bytes, the limit')
-        return content
-
+        functools.partial(_unpack, archive))
     files = {name: (member.file_size, member.date_time, member.CRC) for name, member in members.items()}
     return files, skipped, read
 

@@ -20,7 +20,7 @@ from dcgan.sampling.seeds import MAX_SEED, format_seeds, parse_seeds
 from dcgan.signals import handle_stop_signals
 from dcgan.web.guard import Connection, Guard
 from dcgan.web.messages import MAX_MESSAGE, guard_messages
-from dcgan.web.photos import MAX_PHOTO, PhotoButton, is_upload, receive
+from dcgan.web.photos import MAX_PHOTO, PhotoUpload, is_upload, receive
 from dcgan.web.pictures import Faces, Picture, is_picture, respond
 
 MAX_SEEDS = 256  # in a grid or a sum
@@ -159,7 +159,8 @@ class Page:
     def _build_photo(self):
         with _card('Nearest face to a photo', 'Crop the photo to a face. The number is the root mean square '
                    'difference of pixels. Few photos have a near face.'):
-            self._photo_button = PhotoButton('Choose a photo', self._project)
+            self._upload = PhotoUpload(self._project)
+            _button('Choose a photo').on('click', js_handler=self._upload.choose)
             self._projection = Picture('auto', _projecting)
             self._save_latent = _button('Download latent', lambda: ui.download.content(
                 encode_latent(self._projected.latent), str(self._projected.path)))
@@ -335,7 +336,7 @@ def _field(label, value, on_enter):
         'keydown.enter', on_enter)
 
 
-def _button(text, on_click):
+def _button(text, on_click=None):
     return ui.button(text, on_click=on_click).props('no-caps dense').classes('px-3')
 
 

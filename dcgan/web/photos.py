@@ -9,44 +9,47 @@ from starlette.responses import PlainTextResponse
 
 MAX_PHOTO = 1 << 23  # bytes of a file
 
-_buttons = weakref.WeakValueDictionary()  # {token: PhotoButton}, those on a page
+_uploads = weakref.WeakValueDictionary()  # {token: PhotoUpload}, those on a page
 
 
 async def receive(token: str, request: Request):
     """Takes the photo in a request for the page of a token. Guard bounds its size."""
-    button = _buttons.get(token)
-    if button is None:
+    upload = _uploads.get(token)
+    if upload is None:
         return PlainTextResponse('There is no such page.\n', 404)
-    button.take(await request.body())
+    upload.take(await request.body())
     return PlainTextResponse('')
 
 
 def is_upload(path):
     """Returns whether a page takes photos at a path, /photo/TOKEN."""
-    return path.rpartition('/')[2] in _buttons
+    return path.rpartition('/')[2] in _uploads
 
 
-class PhotoButton:
-    """A button with which a visitor chooses a photo and sends it."""
+class PhotoUpload:
+    """The upload of photos that a visitor chooses.
 
-    def __init__(self, text, on_photo):
-        """Shows a button; ``on_photo`` is a coroutine function that takes the bytes of a file."""
+    Attributes:
+      choose: JavaScript, for a button, that lets the visitor choose.
+    """
+
+    def __init__(self, on_photo):
+        """Adds it, unseen, to the page; ``on_photo`` is a coroutine function that takes the bytes of a file."""
         self._on_photo, token = on_photo, secrets.token_hex(16)
-        _buttons[token] = self
-        ui.context.client.on_delete(lambda: _buttons.pop(token, None))
+        _uploads[token] = self
+        ui.context.client.on_delete(lambda: _uploads.pop(token, None))
         # A raw body has one part, so that nothing but its length needs a limit.
-        uploader = ui.upload(auto_upload=True, max_file_size=MAX_PHOTO).classes('hidden')
+        self._uploader = uploader = ui.upload(auto_upload=True, max_file_size=MAX_PHOTO).classes('hidden')
         uploader.props(f'send-raw accept=image/* url=/photo/{token}')
         uploader.on_rejected(lambda: ui.notify(f'Choose an image file of at most {MAX_PHOTO >> 20} MiB.'))
         uploader.on('failed', lambda: ui.notify('The photo did not arrive. Try again in a minute.'), args=[])
         uploader.on('uploaded', uploader.reset, args=[])  # so that the same file can be chosen again
-        self._button = ui.button(text).props('no-caps dense').classes('px-3').on(
-            'click', js_handler=f'() => getElement({uploader.id}).$refs.qRef.pickFiles()')
+        self.choose = f'() => getElement({uploader.id}).$refs.qRef.pickFiles()'
 
     def take(self, content):
         """Handles the bytes of a file in the background."""
         async def handle():
-            with self._button:  # messages go to this page
+            with self._uploader:  # messages go to this page
                 await self._on_photo(content)
 
         background_tasks.create(handle(), name='photo')
