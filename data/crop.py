@@ -15,7 +15,7 @@ CELEBA_SHAPE = (218, 178)  # height and width of the images of img_align_celeba
 CROPS = {
     'center108': (slice(55, 163), slice(35, 143)),  # carpedm20, LynnHo
     'center178': (slice(20, 198), slice(0, 178)),
-    'progan128': (slice(57, 185), slice(25, 153)),  # ProGAN, mmgeneration
+    'progan128': (slice(57, 185), slice(25, 153)),  # ProGAN
     'torch138': (slice(40, 178), slice(30, 168)),
 }
 
