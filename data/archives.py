@@ -18,11 +18,12 @@ def find_images(members, is_regular, read_start):
       members: list of (name, member); a name is a normal path with forward slashes, and ends with one if it is that of
         a folder.
       is_regular: function that returns whether a member is a regular file.
-      read_start: function that returns the first bytes of a member, at most so many; may raise UserError.
+      read_start: function (member, count) that returns at most the first ``count`` bytes of a member; may raise
+        UserError.
 
     Returns:
-      {name: member} of the images; what was skipped, {reason: [name]}; a function of a name that returns the content
-      of the image or raises a UserError.
+      {name: member} of the images; {reason: [name]} of what was skipped; a function that takes the name of an image
+      and returns its bytes, or raises UserError if they cannot be read or are more than ``MAX_BYTES``.
     """
     images, skipped = {}, defaultdict(list)
     runs = _run_directories([name.rstrip('/') for name, _ in members])

@@ -27,23 +27,24 @@ def is_upload(path):
 
 
 class PhotoUpload:
-    """The upload of photos that a visitor chooses.
+    """A hidden upload element, with which a visitor chooses and sends photos.
 
     Attributes:
-      choose: JavaScript, for a button, that lets the visitor choose.
+      choose: JavaScript that opens the file dialog; the click handler of a button.
     """
 
     def __init__(self, on_photo):
-        """Adds it, unseen, to the page; ``on_photo`` is a coroutine function that takes the bytes of a file."""
+        """Adds the element to the page; ``on_photo`` is a coroutine function that takes the bytes of a file."""
         self._on_photo, token = on_photo, secrets.token_hex(16)
         _uploads[token] = self
         ui.context.client.on_delete(lambda: _uploads.pop(token, None))
         # A raw body has one part, so that nothing but its length needs a limit.
-        self._uploader = uploader = ui.upload(auto_upload=True, max_file_size=MAX_PHOTO).classes('hidden')
+        uploader = ui.upload(auto_upload=True, max_file_size=MAX_PHOTO).classes('hidden')
         uploader.props(f'send-raw accept=image/* url=/photo/{token}')
         uploader.on_rejected(lambda: ui.notify(f'Choose an image file of at most {MAX_PHOTO >> 20} MiB.'))
         uploader.on('failed', lambda: ui.notify('The photo did not arrive. Try again in a minute.'), args=[])
         uploader.on('uploaded', uploader.reset, args=[])  # so that the same file can be chosen again
+        self._uploader = uploader
         self.choose = f'() => getElement({uploader.id}).$refs.qRef.pickFiles()'
 
     def take(self, content):
