@@ -11,7 +11,8 @@ LINE_INTERVAL = 30.0  # seconds between plain lines
 class Progress:
     """Progress of work with a known length, on standard error; a context.
 
-    On a terminal it is a bar of tqdm; elsewhere a line every ``LINE_INTERVAL`` seconds, so that logs stay readable.
+    On a terminal it is a bar of tqdm; elsewhere a line every ``LINE_INTERVAL`` seconds, so that logs stay readable. The
+    page of explore.py follows tqdm's bars, hidden ones too.
     """
 
     def __init__(self, title, total, unit, delay=0.0):
@@ -19,22 +20,20 @@ class Progress:
         self._title, self._total, self._unit = title, total, unit
         self._done = 0
         self._shown = time.monotonic() - LINE_INTERVAL + max(delay, LINE_INTERVAL / 3)
-        self._bar = tqdm(desc=title, total=total, unit=f' {unit}', delay=delay, dynamic_ncols=True, leave=None) if (
-            sys.stderr.isatty()) else None  # leave=None: unless there is a bar above it
+        self._bar = tqdm(desc=title, total=total, unit=f' {unit}', delay=delay, dynamic_ncols=True,
+                         leave=None, disable=not sys.stderr.isatty())  # leave=None: unless there is a bar above it
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()
 
     def update(self, count=1):
         """Counts ``count`` more as done."""
         self._done += count
-        if self._bar is not None:
-            self._bar.update(count)
-        elif time.monotonic() - self._shown >= LINE_INTERVAL:
+        self._bar.update(count)
+        if self._bar.disable and time.monotonic() - self._shown >= LINE_INTERVAL:
             self._shown = time.monotonic()
             print(f'{self._title}: {self._done:,} of {self._total:,} {self._unit}', file=sys.stderr, flush=True)
 

@@ -1,4 +1,4 @@
-"""What can be drawn from a generator, as the bytes of a picture or film."""
+"""What can be drawn from a generator: pictures, as the bytes of a PNG, faces, and the frames of films."""
 
 import re
 
@@ -8,7 +8,7 @@ import numpy as np
 from dcgan.errors import UserError
 from dcgan.sampling.latents import walk
 from dcgan.sampling.neighbours import nearest
-from dcgan.sampling.pictures import enlarge, film, grid, png, require_room, sheet, tile
+from dcgan.sampling.pictures import enlarge, grid, png, require_room, sheet, tile
 from dcgan.sampling.saved_latents import title_of
 
 WALK_FRAME = 1 / 12  # seconds
@@ -16,28 +16,27 @@ TRAINING_FRAME, TRAINING_FILM = 0.5, 20  # seconds, at the most
 MAX_FRAMES = 200  # of a film of a run's grids; of more, evenly spaced ones are shown
 
 
-def interpolation(generator, seeds, frames, suffix):
-    """Draws the walk from each seed to the next.
+def interpolation(generator, seeds, frames):
+    """Draws the walk from each seed to the next as a PNG, a row for each walk.
 
     Args:
       generator: a TrainedGenerator.
       seeds: int64 [n], n at least 2; here and below also with saved latents, as ``parse_points`` returns them.
       frames: images of each walk, both ends included; at least 2.
-      suffix: '.png' is a grid, a row for each walk; '.gif' or '.mp4' a film.
     """
-    require_room((len(seeds) - 1) * frames, generator.size)
-    latents = walk(generator.latents(seeds), frames)
-    images = generator.images(latents.reshape(-1, latents.shape[-1]))
-    if suffix == '.png':
-        return grid(images, len(latents), frames)
-    joints = frames * np.arange(1, len(latents))  # would be shown twice
-    return film(np.delete(images, joints, axis=0), suffix, WALK_FRAME)
+    return grid(_walk(generator, seeds, frames), len(seeds) - 1, frames)
 
 
-def between(generator, first, second, percent):
-    """Draws the face at a percentage (0 to 100) of the way from one seed or SavedLatent to another, as a PNG."""
-    path = walk(generator.latents(np.array([first, second])), 101)[0]
-    return png(generator.images(path[percent:percent + 1])[0])
+def walk_film(generator, seeds, frames):
+    """Draws the same walk as a film: its frames, uint8 [k, size, size, 3], and the seconds of each."""
+    joints = frames * np.arange(1, len(seeds) - 1)  # would be shown twice
+    return np.delete(_walk(generator, seeds, frames), joints, axis=0), WALK_FRAME
+
+
+def between(generator, points, percent):
+    """Draws the face at a percentage (0 to 100) of the way between two points, uint8 [size, size, 3]."""
+    path = walk(generator.latents(points), 101)[0]
+    return generator.images(path[percent:percent + 1])[0]
 
 
 def arithmetic(generator, terms):
@@ -60,8 +59,8 @@ def arithmetic(generator, terms):
 
 
 def result(generator, terms):
-    """Draws only the result of a sum, which ``arithmetic`` shows with its terms, as a PNG."""
-    return png(generator.images(_add_up(generator, terms)[-1])[0])
+    """Draws only the result of a sum, which ``arithmetic`` shows with its terms, uint8 [size, size, 3]."""
+    return generator.images(_add_up(generator, terms)[-1])[0]
 
 
 def neighbours(generator, seeds, real_images, count):
@@ -107,25 +106,27 @@ def face_grid(generator, seeds, rows, columns):
     return tile(generator.images(seeds), rows, columns)
 
 
-def film_of_checkpoints(generators, seeds, rows, columns, epoch_steps, suffix):
-    """Draws a film of training: the same grid from every checkpoint, labelled.
+def film_of_checkpoints(generators, seeds, rows, columns, epoch_steps):
+    """Draws a film of training, the same grid from every checkpoint, labelled.
 
     Args:
       generators: iterable of TrainedGenerators of one image size; each is closed once it has drawn.
       seeds: int64 [n].
       rows, columns: of the grid.
       epoch_steps: steps of an epoch; None if that is not known.
-      suffix: '.gif' or '.mp4'.
+
+    Returns:
+      Its frames, uint8 [k, height, width, 3], and the seconds of each.
     """
     grids = []
     for generator in generators:
         with generator:
             grids.append((generator.checkpoint.step, face_grid(generator, seeds, rows, columns)))
-    return _film(grids, epoch_steps, suffix)
+    return _film(grids, epoch_steps)
 
 
-def film_of_grids(model_dir, epoch_steps, suffix, scale):
-    """Makes a film of training from the grids that the run drew, enlarged and labelled; other arguments as above.
+def film_of_grids(model_dir, epoch_steps, scale):
+    """Makes a film of training from the grids that the run drew, enlarged and labelled; the rest as above.
 
     Raises:
       UserError: there are none, or one cannot be read.
@@ -141,7 +142,7 @@ def film_of_grids(model_dir, epoch_steps, suffix, scale):
             grids.append((int(re.sub(r'\D', '', path.stem)), enlarge(imageio.imread(path)[np.newaxis], scale)[0]))
         except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged PNG
             raise UserError(f'cannot read the picture {path}; remove it to make the film without it') from error
-    return _film(grids, epoch_steps, suffix)
+    return _film(grids, epoch_steps)
 
 
 def moment(step, epoch_steps):
@@ -149,6 +150,12 @@ def moment(step, epoch_steps):
     if step is None:
         return 'step unknown'
     return f'step {step:,}' + (f', epoch {step / epoch_steps:.2f}' if epoch_steps else '')
+
+
+def _walk(generator, seeds, frames):
+    require_room((len(seeds) - 1) * frames, generator.size)
+    latents = walk(generator.latents(seeds), frames)
+    return generator.images(latents.reshape(-1, latents.shape[-1]))
 
 
 def _add_up(generator, terms):
@@ -160,7 +167,7 @@ def _add_up(generator, terms):
     return members, means, signs @ means
 
 
-def _film(grids, epoch_steps, suffix):
+def _film(grids, epoch_steps):
     if len({picture.shape for _, picture in grids}) > 1:
         raise UserError('the pictures of the film have different sizes; remove those of another model')
     frames = [sheet([[(picture, moment(step, epoch_steps))]]) for step, picture in grids]
@@ -168,4 +175,4 @@ def _film(grids, epoch_steps, suffix):
     frames = [np.pad(frame, [(0, 0), (0, width - frame.shape[1]), (0, 0)], constant_values=255) for frame in frames]
     seconds = min(TRAINING_FRAME, TRAINING_FILM / len(frames))
     frames += frames[-1:] * round(1 / seconds)  # the last one stays for a second
-    return film(np.stack(frames), suffix, seconds)
+    return np.stack(frames), seconds

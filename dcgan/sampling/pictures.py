@@ -1,6 +1,7 @@
 """Grids, sheets with captions and films, as the bytes of a picture file."""
 
 import importlib.util
+import math
 
 import imageio.v3 as imageio
 import numpy as np
@@ -26,6 +27,13 @@ def grid(images, rows, columns):
       rows, columns: size of the grid, in images.
     """
     return png(tile(images, rows, columns))
+
+
+def layout(count):
+    """Returns the rows and columns of a grid of so many images that is about square and, where it can be, full."""
+    square = math.ceil(math.sqrt(count))
+    columns = next((columns for columns in range(square, 2 * square) if count % columns == 0), square)
+    return math.ceil(count / columns), columns
 
 
 def tile(images, rows, columns):
@@ -114,13 +122,13 @@ def png(image):
     return imageio.imwrite('<bytes>', image, extension='.png')
 
 
-def film(frames, suffix, seconds):
+def film(frames, seconds, suffix):
     """Returns the bytes of a film; a GIF loops forever.
 
     Args:
       frames: uint8 [n, height, width, 3]; for MP4, height and width are even.
-      suffix: one of ``sampling.VIDEO_SUFFIXES``.
       seconds: duration of each frame.
+      suffix: one of ``sampling.VIDEO_SUFFIXES``.
 
     Raises:
       UserError: the frames are too large.

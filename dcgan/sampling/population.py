@@ -41,8 +41,7 @@ def population_statistics(checkpoint):
     """
     if checkpoint.statistics:
         return checkpoint.statistics
-    suffix = '' if checkpoint.weights == 'trained' else f'.{checkpoint.weights}'
-    path = checkpoint.path.with_name(f'{checkpoint.path.name}{suffix}.population.npz')
+    path = cached_statistics(checkpoint.path, checkpoint.weights)
     made_of = f'{checkpoint.digest} {PROTOCOL}'
     statistics = _read_cached(path, made_of, checkpoint.depths)
     if not statistics:
@@ -55,6 +54,12 @@ def population_statistics(checkpoint):
             print(f'warning     cannot write {path}: {reason_of(error)}; the population statistics will be estimated '
                   'again next time')
     return statistics
+
+
+def cached_statistics(path, weights):
+    """Returns the Path where the statistics of a checkpoint at a Path are cached."""
+    suffix = '' if weights == 'trained' else f'.{weights}'
+    return path.with_name(f'{path.name}{suffix}.population.npz')
 
 
 def _read_cached(path, made_of, depths):

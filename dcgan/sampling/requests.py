@@ -1,7 +1,6 @@
 """What sample.py draws, from its flags to the files."""
 
 import functools
-import math
 import os
 import re
 from collections import Counter
@@ -17,7 +16,7 @@ from dcgan.sampling import VIDEO_SUFFIXES, draw
 from dcgan.sampling.checkpoint import find, label_of, open_run, read, read_all
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.latents import parse_sum
-from dcgan.sampling.pictures import png, require_library
+from dcgan.sampling.pictures import film, layout, png, require_library
 from dcgan.sampling.projection import Projector, read_photo
 from dcgan.sampling.real_images import epoch_steps_of, open_training_images
 from dcgan.sampling.saved_latents import SUFFIX, SavedLatent, parse_points, write_latent
@@ -89,8 +88,9 @@ class _Request:
             seeds = parse_points(options.interpolate)
             if len(seeds) < 2:
                 raise UserError(f'--interpolate={options.interpolate} names one face; expected two or more, e.g. 7,100')
-            self._draw_pictures('interpolation', lambda generator, path: draw.interpolation(
-                generator, seeds, options.frames, path.suffix.lower()))
+            self._draw_pictures('interpolation', lambda generator, path: (
+                draw.interpolation(generator, seeds, options.frames) if path.suffix.lower() == '.png' else
+                film(*draw.walk_film(generator, seeds, options.frames), path.suffix.lower())))
         elif self._kind == 'arithmetic':
             terms = parse_sum(options.arithmetic, parse=parse_points)
             self._draw_pictures('arithmetic', lambda generator, path: draw.arithmetic(generator, terms))
@@ -191,13 +191,13 @@ class _Request:
             raise UserError('--film shows a run; name its directory with --model_dir')
         path = self._path('progress', 'progress' + ('' if options.weights == 'auto' else f'-{options.weights}'))
         self._refuse_to_overwrite([path])
-        suffix, epoch_steps = path.suffix.lower(), epoch_steps_of(self._model_dir)
+        epoch_steps = epoch_steps_of(self._model_dir)
         if options.film == 'grids':
-            content = draw.film_of_grids(self._model_dir, epoch_steps, suffix, options.scale)
+            frames = draw.film_of_grids(self._model_dir, epoch_steps, options.scale)
         else:
             generators = map(self._generator, read_all(find(self._model_dir, 'all'), options.weights))
-            content = draw.film_of_checkpoints(generators, *self._layout(), epoch_steps, suffix)
-        write_output(path, content, 'out')
+            frames = draw.film_of_checkpoints(generators, *self._layout(), epoch_steps)
+        write_output(path, film(*frames, path.suffix.lower()), 'out')
         print(f'wrote       {path}')
 
     def _neighbours(self, generator, seeds):
@@ -216,8 +216,7 @@ class _Request:
         text = self._options.grid
         if text is None:
             seeds = self._seeds(64)
-            columns = _columns(len(seeds))
-            return seeds, math.ceil(len(seeds) / columns), columns
+            return seeds, *layout(len(seeds))
         match = re.fullmatch(r'([1-9]\d{0,5})x([1-9]\d{0,5})', text, re.ASCII)
         if not match:
             raise UserError(f'invalid --grid={text:.40}; expected rows x columns, e.g. 8x8')
@@ -261,12 +260,6 @@ class _Request:
             raise UserError(f'{exists.sum():,} of the {len(seeds):,} files exist in {folder}, e.g. '
                             f'{_face_path(folder, seeds[exists][0]).name}; add --overwrite, choose another --out'
                             f'{missing}')
-
-
-def _columns(count):
-    """Returns the columns of a grid that is about square and, where it can be, full."""
-    square = math.ceil(math.sqrt(count))
-    return next((columns for columns in range(square, 2 * square) if count % columns == 0), square)
 
 
 def _is_folder(out):

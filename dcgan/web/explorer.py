@@ -1,0 +1,104 @@
+"""What the page shows of a run: its checkpoints, each read when it is shown, and its training images."""
+
+import functools
+import threading
+
+import numpy as np
+
+from data.decoders import decode_one
+from dcgan.progress import Progress
+from dcgan.sampling.checkpoint import find, read, read_all, step_of
+from dcgan.sampling.draw import moment, neighbours
+from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.population import cached_statistics, population_statistics
+from dcgan.sampling.projection import Projector
+from dcgan.sampling.real_images import crop_setting, epoch_steps_of, open_training_images
+
+KEPT_GENERATORS, KEPT_ANSWERS = 4, 1024
+NEAREST = 5  # training images
+MAX_DECODING_MEMORY, MAX_DECODING_SECONDS = 1 << 28, 10  # of a photo
+
+
+class Explorer:
+    """A run, or the pretrained generator.
+
+    Attributes:
+      name: of the run directory, or of the pretrained generator.
+      steps: of all checkpoints, in ascending order; one may be None.
+      epoch_steps: steps of an epoch; None if that is not known.
+      moments: step and epoch of each checkpoint, in words.
+      newest: the index of the newest checkpoint that can be read.
+      weights: 'ema' or 'trained', those that it has; the first are shown first.
+      size: height and width of a face, in pixels.
+      generator: function of the index of a checkpoint, weights and a scale (1) that returns a TrainedGenerator.
+      training_images: function without arguments that returns the RealImages of the training.
+      nearest: function of the index of a checkpoint, weights and a seed or SavedLatent; returns what ``draw.neighbours``
+        does for its face.
+    """
+
+    def __init__(self, model_dir, weights, dataset_dir, cache_dir):
+        """Reads the newest checkpoint.
+
+        Args:
+          model_dir: the run directory, a Path; None is the pretrained generator.
+          weights: as ``sampling.checkpoint.read`` takes them.
+          dataset_dir, cache_dir: as ``open_training_images`` takes them.
+
+        Raises:
+          UserError: no checkpoint can be read, or ``dataset_dir`` is given and does not hold the training images.
+        """
+        self._paths = find(model_dir, 'latest' if model_dir is None else 'all')
+        checkpoint = next(read_all(reversed(self._paths), weights))
+        self._run, self.size = checkpoint.run, checkpoint.size
+        self.name = checkpoint.path.stem if model_dir is None else model_dir.resolve().name
+        self.steps = [checkpoint.step] if model_dir is None else list(map(step_of, self._paths))
+        self.epoch_steps = epoch_steps_of(self._run)
+        self.moments = [moment(step, self.epoch_steps) for step in self.steps]
+        self.newest = self._paths.index(checkpoint.path)
+        has_both = model_dir is not None and weights == 'auto' and checkpoint.weights == 'ema'
+        self.weights = ['ema', 'trained'] if has_both else [checkpoint.weights]
+        self.generator = functools.lru_cache(KEPT_GENERATORS)(self._open)
+        self.training_images = functools.cache(
+            lambda: open_training_images(self._run, self.size, dataset_dir, cache_dir))
+        self.nearest = functools.lru_cache(KEPT_ANSWERS)(lambda at, weights, point: neighbours(
+            self.generator(at, weights), np.array([point]), self.training_images(), NEAREST))
+        if dataset_dir is not None:
+            self.training_images()
+
+    def prepare(self):
+        """Starts to estimate the population statistics that are not cached yet, the newest first, in a thread."""
+        missing = [path for path in reversed(self._paths) if path.suffix != '.npz'
+                   and not cached_statistics(path, self.weights[0]).exists()]
+
+        def estimate():
+            paths = Progress('population statistics', len(missing), 'checkpoints').of(missing)
+            for checkpoint in read_all(paths, self.weights[0]):
+                population_statistics(checkpoint)
+
+        if missing:
+            threading.Thread(target=estimate, daemon=True).start()
+
+    def generators(self, weights):
+        """Yields the TrainedGenerator of each checkpoint that can be read; whoever takes one closes it."""
+        paths = Progress('checkpoints', len(self._paths), 'checkpoints').of(self._paths)
+        for checkpoint in read_all(paths, weights):
+            yield TrainedGenerator(checkpoint, scale=2)
+
+    def decode(self, encoded):
+        """Returns a photo, cropped and resized as the training images were, uint8 [size, size, 3].
+
+        Args:
+          encoded: bytes, the content of an image file; a process of its own decodes it.
+
+        Raises:
+          UserError: it is damaged, too large, in another format, or lacks the shape that the run's crop expects.
+        """
+        return decode_one(encoded, crop_setting(self._run), self.size, MAX_DECODING_MEMORY, MAX_DECODING_SECONDS)
+
+    def project(self, at, weights, photo):
+        """Returns the Projection of a photo, as ``decode`` returns it."""
+        with Projector(self.generator(at, weights)) as projector:
+            return projector.project(photo)
+
+    def _open(self, at, weights, scale=1):
+        return TrainedGenerator(read(self._paths[at], weights), scale=scale)
