@@ -41,8 +41,8 @@ def main():
     from dcgan.web.explorer import Explorer
     from dcgan.web.server import hosts_of, launch, read_login
 
-    hosts, login = hosts_of(FLAGS.host, FLAGS.allowed_hosts), FLAGS.auth and read_login(FLAGS.auth)
     host = f'[{FLAGS.host}]' if ':' in FLAGS.host else FLAGS.host
+    hosts, login = hosts_of(host, FLAGS.allowed_hosts), FLAGS.auth and read_login(FLAGS.auth)
     explorer = Explorer(model_dir, FLAGS.weights, FLAGS.dataset_dir, FLAGS.cache_dir)
     try:
         page = launch(explorer, [*hosts, '*.gradio.live'] if FLAGS.share else hosts, server_name=host,

@@ -84,8 +84,7 @@ def folder(tmp_path_factory):
 
 
 def start(arguments, folder):
-    env = {name: value for name, value in os.environ.items() if name != 'PYTEST_CURRENT_TEST'}  # NiceGUI reads it
-    env |= {'XDG_CACHE_HOME': str(folder.parent / 'cache'), 'PYTHONUNBUFFERED': '1'}
+    env = {**os.environ, 'XDG_CACHE_HOME': str(folder.parent / 'cache'), 'PYTHONUNBUFFERED': '1'}
     return subprocess.Popen([sys.executable, *arguments], cwd=folder, env=env, text=True, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))

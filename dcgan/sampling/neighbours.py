@@ -4,7 +4,7 @@ import numpy as np
 
 from dcgan.progress import Progress
 
-CHUNK = 1 << 24  # bytes of training images in memory at once
+CHUNK, BLOCK = 1024, 16  # images at once; those that the processor's cache holds
 
 
 def nearest(faces, images, count):
@@ -16,17 +16,16 @@ def nearest(faces, images, count):
       count: images to find for each face; all, if there are fewer.
 
     Returns:
-      Their indices, int64 [m, k], the nearest first, and their distances, float64 [m, k]: the root mean square
+      Their indices, int64 [m, k], the nearest first, and their distances, float32 [m, k]: the root mean square
       difference, in gray levels (0 to 255).
     """
-    faces = faces.reshape(len(faces), -1).astype(np.float64)  # sums of squares are exact
-    found, squares = np.zeros([len(faces), 0], np.int64), np.zeros([len(faces), 0])
-    chunk = max(1, CHUNK // (8 * faces.shape[1]))
+    faces = faces.reshape(len(faces), -1).astype(np.float32)
+    found, squares = np.zeros([len(faces), 0], np.int64), np.zeros([len(faces), 0], np.float32)
     with Progress('comparing', len(images), 'images', delay=1) as bar:
-        for start in range(0, len(images), chunk):
-            part = images[start:start + chunk].reshape(-1, faces.shape[1]).astype(np.float64)
-            distances = (np.square(faces).sum(axis=1)[:, np.newaxis] - 2 * faces @ part.T
-                         + np.square(part).sum(axis=1))
+        for start in range(0, len(images), CHUNK):
+            part = images[start:start + CHUNK].reshape(-1, faces.shape[1])
+            distances = np.concatenate([_squares(faces, part[block:block + BLOCK].astype(np.float32))
+                                        for block in range(0, len(part), BLOCK)], axis=1)
             found = np.concatenate([found, np.broadcast_to(np.arange(start, start + len(part)), distances.shape)],
                                    axis=1)
             squares = np.concatenate([squares, distances], axis=1)
@@ -34,3 +33,9 @@ def nearest(faces, images, count):
             found, squares = (np.take_along_axis(values, order, axis=1) for values in (found, squares))
             bar.update(len(part))
     return found, np.sqrt(squares / faces.shape[1])
+
+
+def _squares(faces, images):
+    """Returns the squared distance of each face to each image; on processors, faster than by a matrix product."""
+    differences = (images - face for face in faces)
+    return np.stack([np.einsum('ij,ij->i', difference, difference) for difference in differences])

@@ -33,46 +33,46 @@ class Actions:
 
     def __init__(self, explorer):
         """Makes a folder for files to download, which is removed when the process ends."""
-        self._explorer = explorer
+        self._explorer, self._folder = explorer, tempfile.TemporaryDirectory(prefix='dcgan-faces-')
         self._max_faces = max(1, min(MAX_FACES, MAX_PIXELS // explorer.size ** 2))
-        self._folder = tempfile.TemporaryDirectory(prefix='dcgan-faces-')
 
     def read_address(self, request: gr.Request):
         """Returns the values of FIELDS in the address that a visitor opened."""
-        explorer, asked = self._explorer, dict(request.query_params)
-        steps, step, weights = list(map(str, explorer.steps)), asked.get('step'), asked.get('weights')
-        if step not in (None, *steps):
-            gr.Warning(f'There is no checkpoint of step {step[:20]}; these faces are of the newest one.')
+        asked, steps = dict(request.query_params), list(map(str, self._explorer.steps))
+        step, weights = asked.get('step', steps[self._explorer.newest]), asked.get('weights')
+        if step not in steps:
+            gr.Warning(f'There is no checkpoint of step {step:.20}; these faces are of the newest one.')
         return [asked.get('seeds', FIRST_SEEDS), *(asked.get(name, '') for name in FIELDS[1:6]),
-                steps.index(step) if step in steps else explorer.newest,
-                weights if weights in explorer.weights else explorer.weights[0]]
+                steps.index(step) if step in steps else self._explorer.newest,
+                weights if weights in self._explorer.weights else self._explorer.weights[0]]
 
     def faces(self, seeds, at, weights):
         """Draws the faces of seeds, e.g. 7,100-163; returns them, a PNG of all, and the checkpoint in words."""
         seeds = _parsed(parse_seeds, seeds, self._max_faces)
         images = _drawn(lambda: self._explorer.generator(at, weights).images(seeds))
         grid = self._file('faces', at, '.png', pictures.grid(images, *pictures.layout(len(seeds))))
-        return _labeled(images, seeds), grid, self._explorer.moments[at]
+        return list(zip(images, map(str, seeds), strict=True)), grid, draw.moment(
+            self._explorer.steps[at], self._explorer.epoch_steps)
 
     def turn(self, pages, seeds):
-        """Returns the next seeds (1), the previous ones (-1) or random ones (0), as many as now."""
+        """Returns the next seeds (1), the previous ones (-1) or others at random (0), as many as now."""
         seeds = _parsed(parse_seeds, seeds, self._max_faces)
-        if not pages:
-            first = random.randrange(1 << 31)
-            return f'{first}-{first + len(seeds) - 1}'
-        return format_seeds(seeds + min(max(pages * len(seeds), -int(seeds.min())), MAX_SEED - int(seeds.max())))
+        shift = pages * len(seeds) if pages else random.randrange(1 << 31) - int(seeds.min())
+        return format_seeds(seeds + min(max(shift, -int(seeds.min())), MAX_SEED - int(seeds.max())))
 
     def pick(self, picked, event: gr.SelectData):
         """Picks the chosen face, or removes it from the picked ones; says which."""
         seed, seeds = event.value['caption'], list(map(str, _seeds(picked)))
-        done, seeds = ('removed', [one for one in seeds if one != seed]) if seed in seeds else ('picked', [*seeds, seed])
-        return ','.join(seeds), gr.Gallery(selected_index=None), f'Face {seed} {done}. Picked: {len(seeds)}.'
+        is_picked = seed in seeds
+        seeds = [other for other in seeds if other != seed] if is_picked else [*seeds, seed]
+        said = f'Face {seed} {"removed" if is_picked else "picked"}. Picked: {len(seeds)}.'
+        return ','.join(seeds), gr.Gallery(selected_index=None), said
 
     def picked(self, picked, at, weights):
         """Draws the picked faces, enlarged."""
         seeds = _seeds(picked)
         images = _drawn(lambda: self._explorer.generator(at, weights, SCALE).images(np.array(seeds))) if seeds else []
-        return _labeled(images, seeds)
+        return list(zip(images, map(str, seeds), strict=True))
 
     def between(self, start, end, percent, picked, photo, at, weights):
         """Draws the face on the way from one to another; by default, from the last but one picked to the last."""
@@ -82,22 +82,19 @@ class Actions:
 
     def result(self, total, picked, at, weights):
         """Draws a sum of latents; by default the mean of the picked faces, as a sum of several draws no face."""
-        seeds = ','.join(map(str, _seeds(picked)))
-        text = total.strip() or (f'mean({seeds})' if seeds else '')
+        text = total.strip() or (f'mean({picked})' if picked.strip() else '')
         terms = _parsed(parse_sum, text, MAX_FACES) if text else []
         return _drawn(lambda: draw.result(self._explorer.generator(at, weights, SCALE), terms)) if terms else None
 
     def film(self, subject, picked, seeds, at, weights, progress=gr.Progress(track_tqdm=True)):  # noqa: B008
-        """Makes a film, from each picked face to the next ('walk') or of the shown ones in training; and its files."""
-        if subject == 'walk':
-            points = np.array(_seeds(picked))
-            if len(points) < 2:
-                raise gr.Error('Pick two faces or more.', print_exception=False)
-            film = _drawn(lambda: draw.walk_film(self._explorer.generator(at, weights, SCALE), points, FRAMES))
-        else:
-            points = _parsed(parse_seeds, seeds, self._max_faces)
-            film = _drawn(lambda: draw.film_of_checkpoints(
-                self._explorer.generators(weights), points, *pictures.layout(len(points)), self._explorer.epoch_steps))
+        """Makes a film from each picked face to the next, or of the shown ones in training, in all formats."""
+        is_walk, explorer = subject == 'picked', self._explorer
+        points = np.array(_seeds(picked)) if is_walk else _parsed(parse_seeds, seeds, self._max_faces)
+        if is_walk and len(points) < 2:
+            raise gr.Error('Pick two faces or more.', print_exception=False)
+        film = _drawn(lambda: draw.walk_film(explorer.generator(at, weights, SCALE), points, FRAMES) if is_walk else
+                      draw.film_of_checkpoints(explorer.generators(weights), points, *pictures.layout(len(points)),
+                                               explorer.epoch_steps))
         files = [self._file(subject, at, suffix, pictures.film(*film, suffix)) for suffix in FILM_SUFFIXES]
         return files[0], files
 
@@ -110,7 +107,7 @@ class Actions:
         return self._file('nearest', at, '.png', content), lines[0]
 
     def project(self, encoded, at, weights, progress=gr.Progress(track_tqdm=True)):  # noqa: B008
-        """Finds the face nearest to a photo; returns a picture of both, a file with its latent, and the SavedLatent."""
+        """Finds the face nearest to a photo; returns a picture of both, a file with its latent, and that."""
         if encoded is None:
             return None, gr.DownloadButton(visible=False), None
         photo = _parsed(self._explorer.decode, encoded)
@@ -125,10 +122,6 @@ class Actions:
         path = Path(self._folder.name, f'{kind}-step-{self._explorer.steps[at] or 0:07d}{suffix}')
         path.write_bytes(content)
         return str(path)
-
-
-def _labeled(images, seeds):
-    return list(zip(images, map(str, seeds), strict=True))
 
 
 def _seeds(text):
@@ -156,8 +149,6 @@ def _parsed(parse, *arguments):
 def _drawn(draw):
     try:
         return draw()
-    except UserError as error:
-        print(f'cannot draw: {error}', file=sys.stderr, flush=True)
-    except Exception:  # whatever it is, the page must go on
-        traceback.print_exc()
-    raise gr.Error('The server could not draw this. Its log says why.', print_exception=False)
+    except Exception as error:  # whatever it is, the page must go on
+        print('cannot draw:', error if isinstance(error, UserError) else traceback.format_exc(), file=sys.stderr)
+        raise gr.Error('The server could not draw this. Its log says why.', print_exception=False) from error

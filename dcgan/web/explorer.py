@@ -8,15 +8,11 @@ import numpy as np
 from data.decoders import decode_one
 from dcgan.progress import Progress
 from dcgan.sampling.checkpoint import find, read, read_all, step_of
-from dcgan.sampling.draw import moment, neighbours
+from dcgan.sampling.draw import neighbours
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.population import cached_statistics, population_statistics
 from dcgan.sampling.projection import Projector
 from dcgan.sampling.real_images import crop_setting, epoch_steps_of, open_training_images
-
-KEPT_GENERATORS, KEPT_ANSWERS = 4, 1024
-NEAREST = 5  # training images
-MAX_DECODING_MEMORY, MAX_DECODING_SECONDS = 1 << 28, 10  # of a photo
 
 
 class Explorer:
@@ -26,14 +22,13 @@ class Explorer:
       name: of the run directory, or of the pretrained generator.
       steps: of all checkpoints, in ascending order; one may be None.
       epoch_steps: steps of an epoch; None if that is not known.
-      moments: step and epoch of each checkpoint, in words.
       newest: the index of the newest checkpoint that can be read.
       weights: 'ema' or 'trained', those that it has; the first are shown first.
       size: height and width of a face, in pixels.
-      generator: function of the index of a checkpoint, weights and a scale (1) that returns a TrainedGenerator.
-      training_images: function without arguments that returns the RealImages of the training.
-      nearest: function of the index of a checkpoint, weights and a seed or SavedLatent; returns what ``draw.neighbours``
-        does for its face.
+      generator: function of the index of a checkpoint, weights and a scale (1); returns a TrainedGenerator.
+      training_images: function without arguments; returns the RealImages of the training.
+      nearest: function of the index of a checkpoint, weights and a seed or SavedLatent; returns what
+        ``draw.neighbours`` does for its face.
     """
 
     def __init__(self, model_dir, weights, dataset_dir, cache_dir):
@@ -53,22 +48,21 @@ class Explorer:
         self.name = checkpoint.path.stem if model_dir is None else model_dir.resolve().name
         self.steps = [checkpoint.step] if model_dir is None else list(map(step_of, self._paths))
         self.epoch_steps = epoch_steps_of(self._run)
-        self.moments = [moment(step, self.epoch_steps) for step in self.steps]
         self.newest = self._paths.index(checkpoint.path)
         has_both = model_dir is not None and weights == 'auto' and checkpoint.weights == 'ema'
         self.weights = ['ema', 'trained'] if has_both else [checkpoint.weights]
-        self.generator = functools.lru_cache(KEPT_GENERATORS)(self._open)
+        self.generator = functools.lru_cache(maxsize=4)(
+            lambda at, weights, scale=1: TrainedGenerator(read(self._paths[at], weights), scale=scale))
         self.training_images = functools.cache(
             lambda: open_training_images(self._run, self.size, dataset_dir, cache_dir))
-        self.nearest = functools.lru_cache(KEPT_ANSWERS)(lambda at, weights, point: neighbours(
-            self.generator(at, weights), np.array([point]), self.training_images(), NEAREST))
+        self.nearest = functools.lru_cache(maxsize=1024)(lambda at, weights, point: neighbours(
+            self.generator(at, weights), np.array([point]), self.training_images(), count=5))
         if dataset_dir is not None:
             self.training_images()
 
     def prepare(self):
         """Starts to estimate the population statistics that are not cached yet, the newest first, in a thread."""
-        missing = [path for path in reversed(self._paths) if path.suffix != '.npz'
-                   and not cached_statistics(path, self.weights[0]).exists()]
+        missing = [path for path in reversed(self._paths) if not cached_statistics(path, self.weights[0]).exists()]
 
         def estimate():
             paths = Progress('population statistics', len(missing), 'checkpoints').of(missing)
@@ -93,12 +87,9 @@ class Explorer:
         Raises:
           UserError: it is damaged, too large, in another format, or lacks the shape that the run's crop expects.
         """
-        return decode_one(encoded, crop_setting(self._run), self.size, MAX_DECODING_MEMORY, MAX_DECODING_SECONDS)
+        return decode_one(encoded, crop_setting(self._run), self.size, max_memory=1 << 28, seconds=10)
 
     def project(self, at, weights, photo):
         """Returns the Projection of a photo, as ``decode`` returns it."""
         with Projector(self.generator(at, weights)) as projector:
             return projector.project(photo)
-
-    def _open(self, at, weights, scale=1):
-        return TrainedGenerator(read(self._paths[at], weights), scale=scale)

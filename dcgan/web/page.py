@@ -7,22 +7,19 @@ import gradio as gr
 
 from dcgan.web.actions import FIELDS, FILM_SUFFIXES, FIRST_SEEDS, PHOTO, Actions
 
-FILE_SECONDS = 3600  # that Gradio keeps its copies of pictures and photos
-MAX_WAITING = 32  # requests; the model works for one at a time
 EXAMPLE_PHOTO = Path(__file__).parents[2] / 'docs' / 'example_photo.png'
 SCRIPT = Path(__file__).with_name('page.js')
-BUTTONS = ['download', 'fullscreen']
 MODEL = {'concurrency_id': 'model', 'concurrency_limit': 1}
-HIDDEN = {'api_visibility': 'private'}
+HIDDEN = {'api_visibility': 'private', 'api_name': 'hidden'}  # a name, so that it takes none of the public ones
 
 
 def build_page(explorer):
-    """Returns the page of an Explorer, a gr.Blocks. What a visitor sees is in the fields and, with them, the address."""
+    """Returns the page of an Explorer, a gr.Blocks; what a visitor sees is in its fields and in the address."""
     actions, last = Actions(explorer), len(explorer.steps) - 1
-    with gr.Blocks(title=f'DCGAN faces: {explorer.name}', analytics_enabled=False,
-                   delete_cache=(FILE_SECONDS, FILE_SECONDS)) as page:
+    title = f'DCGAN faces: {explorer.name}'
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(3600, 3600)) as page:  # seconds
         photo = gr.State()  # the SavedLatent nearest to the visitor's photo
-        gr.Markdown(f'# DCGAN faces: {explorer.name}')
+        gr.Markdown(f'# {title}')
         with gr.Row():
             at = gr.Slider(0, max(last, 1), explorer.newest, step=1, label='Checkpoint', visible=last > 0, buttons=[])
             weights = gr.Radio([({'ema': 'averaged', 'trained': 'as trained'}[one], one) for one in explorer.weights],
@@ -33,9 +30,8 @@ def build_page(explorer):
                 gr.Markdown('## Faces\nThe number is the seed. Choose a face to pick it; again, to remove it.')
                 seeds = gr.Textbox(FIRST_SEEDS, label='Seeds, e.g. 7,100-163')
                 with gr.Row():
-                    show = gr.Button('Draw', variant='primary', min_width=80)
-                    turns = [(gr.Button(name, min_width=80), pages)
-                             for name, pages in (('Random', 0), ('Previous', -1), ('Next', 1))]
+                    show = gr.Button('Draw', variant='primary')
+                    turns = [(gr.Button(name), pages) for name, pages in (('Random', 0), ('Previous', -1), ('Next', 1))]
                 faces = _gallery('Faces', 'faces', show_label=False, allow_preview=False, buttons=[])
                 grid = gr.DownloadButton('Download these faces')
             with gr.Column():
@@ -43,11 +39,10 @@ def build_page(explorer):
                 picked = gr.Textbox(label='Picked seeds, e.g. 7,12')
                 status = gr.Markdown(elem_id='status')
                 clear = gr.Button('Clear')
-                picks = _gallery('Picked faces', 'picks', columns=6, buttons=BUTTONS)
+                picks = _gallery('Picked faces', 'picks', columns=6)
                 with gr.Tab('Interpolation'):
-                    with gr.Row():
-                        start = gr.Textbox(label='From', placeholder='the last but one picked')
-                        end = gr.Textbox(label='To', placeholder='the last one picked')
+                    start = gr.Textbox(label='From', placeholder='the last but one picked')
+                    end = gr.Textbox(label='To', placeholder='the last one picked')
                     percent = gr.Slider(0, 100, 50, step=1, label='Percent of the way', buttons=[])
                     between = _image('Face between')
                 with gr.Tab('Sum'):
@@ -55,11 +50,10 @@ def build_page(explorer):
                     add = gr.Button('Add up')
                     result = _image('Result')
                 with gr.Tab('Film'):
-                    subject = gr.Radio([('from picked face to picked face', 'walk'), ('training', 'training')],
-                                       value='walk', label='Shows', visible=last > 0)
+                    subject = gr.Radio(['picked', 'training'], value='picked', label='Shows', visible=last > 0)
                     play = gr.Button('Play')
-                    film = (gr.Video(label='Film', autoplay=True, loop=True) if FILM_SUFFIXES[0] == '.mp4' else
-                            _image('Film', type='filepath'))
+                    film = (gr.Video(label='Film', autoplay=True, loop=True, height=320)
+                            if '.mp4' in FILM_SUFFIXES else _image('Film', type='filepath'))
                     files = gr.File(label='Download', interactive=False)
                 with gr.Tab('Nearest images'):
                     face = gr.Textbox(label='Face', placeholder='the last one picked')
@@ -67,8 +61,7 @@ def build_page(explorer):
                     nearest = _image('The face and the nearest training images')
                     distances = gr.Textbox(label='Root mean square differences in gray levels (0 to 255)')
                 with gr.Tab('Photo'):
-                    gr.Markdown('Finds the face nearest to a photo. Crop it to a face; few photos have a near one. '
-                                f'*{PHOTO}* names the face found in From, To and Face.')
+                    gr.Markdown(f'Crop the photo to a face. From, To and Face take the face found as *{PHOTO}*.')
                     upload = gr.File(label='Photo, at most 8 MB', file_types=['image'], type='binary')
                     example = gr.Button('Example photo')
                     projection = _image('The photo and the nearest face')
@@ -103,12 +96,14 @@ def build_page(explorer):
                    [nearest, distances], api_name='nearest', **MODEL))
         example.click(lambda: str(EXAMPLE_PHOTO), None, upload, **HIDDEN)
         upload.change(actions.project, [upload, at, weights], [projection, latent, photo], api_name='project', **MODEL)
-    return page.queue(max_size=MAX_WAITING)
+    return page.queue(max_size=32)
 
 
 def _gallery(label, name, **settings):
-    return gr.Gallery(label=label, elem_id=name, format='png', interactive=False, height='auto', **settings)
+    return gr.Gallery(label=label, elem_id=name, format='png', interactive=False, height='auto',
+                      **{'buttons': ['download', 'fullscreen'], **settings})
 
 
 def _image(label, **settings):
-    return gr.Image(label=label, format='png', interactive=False, height=240, buttons=BUTTONS, **settings)
+    return gr.Image(label=label, format='png', interactive=False, height=240, buttons=['download', 'fullscreen'],
+                    **settings)

@@ -11,10 +11,7 @@ from dcgan.errors import UserError, reason_of
 from dcgan.files import local_path, read_file
 from dcgan.web.page import EXAMPLE_PHOTO, build_page
 
-MAX_PHOTO = '8mb'
-LOCAL = ['localhost', '127.0.0.1', '::1']
-HOST = re.compile(r'(\*\.)?[a-z0-9:._-]+', re.IGNORECASE)
-STYLE = Path(__file__).with_name('page.css')
+LOCAL = ['localhost', '127.0.0.1', '[::1]']
 
 
 def launch(explorer, hosts=('*',), **settings):
@@ -31,7 +28,7 @@ def launch(explorer, hosts=('*',), **settings):
     explorer.prepare()
     page = build_page(explorer)
     page.launch(**{'quiet': True, **settings}, prevent_thread_lock=True, enable_monitoring=False, ssr_mode=False,
-                max_file_size=MAX_PHOTO, allowed_paths=[str(EXAMPLE_PHOTO)], css_paths=STYLE,
+                max_file_size='8mb', allowed_paths=[str(EXAMPLE_PHOTO)], css_paths=Path(__file__).with_name('page.css'),
                 theme=gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['monospace']),
                 app_kwargs={'middleware': [Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)]})
     return page
@@ -44,9 +41,8 @@ def hosts_of(host, allowed):
       UserError: an allowed one is not a host name.
     """
     for name in allowed:
-        if not HOST.fullmatch(name):
-            raise UserError(f'invalid host name {name!r} in --allowed_hosts; expected e.g. faces.example.org, without '
-                            'http:// and without a port')
+        if not re.fullmatch(r'(\*\.)?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]', name):
+            raise UserError(f'invalid host name {name!r} in --allowed_hosts; expected e.g. faces.example.org')
     return [host, *LOCAL, *allowed] if host in LOCAL or allowed else ['*']
 
 

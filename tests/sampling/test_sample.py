@@ -20,7 +20,7 @@ from dcgan.sampling.exported import PRETRAINED
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.latents import parse_sum, walk
 from dcgan.sampling.neighbours import nearest
-from dcgan.sampling.pictures import sheet
+from dcgan.sampling.pictures import film, sheet
 from dcgan.sampling.population import population_statistics
 from dcgan.sampling.seeds import format_seeds, parse_seeds
 from dcgan.training.loop import train
@@ -312,7 +312,7 @@ def test_a_walk_is_straight_from_each_station_to_the_next():
 def test_interpolation_shows_each_seed_and_the_way_between(generator):
     seeds = np.array([7, 100, 31])
     faces = generator.images(seeds)
-    picture = imageio.imread(draw.interpolation(generator, seeds, 5, '.png'))
+    picture = imageio.imread(draw.interpolation(generator, seeds, 5))
     cells = picture.reshape(2, SIZE, 5, SIZE, 3).swapaxes(1, 2)
     for (row, column), face in zip([(0, 0), (0, -1), (1, 0), (1, -1)], faces[[0, 1, 1, 2]], strict=True):
         assert np.abs(cells[row, column].astype(int) - face).max() <= 1
@@ -323,7 +323,7 @@ def test_a_film_walks_from_seed_to_seed():
     with TrainedGenerator(read(PRETRAINED, 'auto')) as generator:  # its faces differ more than compression changes them
         faces = generator.images(seeds)
         for suffix, options in ('.gif', {}), ('.mp4', {'plugin': 'pyav'}):
-            frames = imageio.imread(draw.interpolation(generator, seeds, 5, suffix), extension=suffix, **options)
+            frames = imageio.imread(film(*draw.walk_film(generator, seeds, 5), suffix), extension=suffix, **options)
             assert frames.shape == (9, 64, 64, 3)  # seed 100 is shown once
             shown, _ = nearest(frames[[0, 4, 8]], faces, 1)
             assert shown[:, 0].tolist() == [0, 1, 2]

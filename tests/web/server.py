@@ -1,6 +1,5 @@
 """The real command, serving the page."""
 
-import os
 import subprocess
 import sys
 
@@ -30,9 +29,7 @@ def launch(words, port, start):
       port: where it will listen.
       start: of the line that it prints just before it listens.
     """
-    env = {name: value for name, value in os.environ.items() if name != 'PYTEST_CURRENT_TEST'}  # NiceGUI reads it
-    process = subprocess.Popen(words, env=env, cwd=SCRIPT.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               text=True)
+    process = subprocess.Popen(words, cwd=SCRIPT.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines = []
     for line in process.stdout:
         lines.append(line)
