@@ -29,7 +29,7 @@ def build_page(explorer):
             with gr.Column():
                 gr.Markdown('## Faces\nThe number is the seed. Choose a face to pick it; again, to remove it.')
                 seeds = gr.Textbox(FIRST_SEEDS, label='Seeds, e.g. 7,100-163')
-                with gr.Row():
+                with gr.Row(elem_id='turns'):
                     show = gr.Button('Draw', variant='primary')
                     turns = [(gr.Button(name), pages) for name, pages in (('Random', 0), ('Previous', -1), ('Next', 1))]
                 faces = _gallery('Faces', 'faces', show_label=False, allow_preview=False, buttons=[])

@@ -9,6 +9,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
@@ -31,13 +32,16 @@ class Visitor:
         self.until(lambda: self.faces())
 
     def until(self, condition):
-        return WebDriverWait(self.browser, 60).until(lambda _: condition())
+        return WebDriverWait(self.browser, 60, ignored_exceptions=[StaleElementReferenceException]).until(
+            lambda _: condition())
 
     def find(self, path):
-        return next(element for element in self.browser.find_elements(By.XPATH, path) if element.is_displayed())
+        """Waits for a visible element."""
+        return self.until(lambda: next(
+            (one for one in self.browser.find_elements(By.XPATH, path) if one.is_displayed()), None))
 
     def press(self, button):
-        self.until(lambda: self.find(f'//button[normalize-space()="{button}"]')).click()
+        self.find(f'//button[normalize-space()="{button}"]').click()
 
     def field(self, label):
         return self.find(f'//label[starts-with(normalize-space(), "{label}")]//*[self::input or self::textarea]')
@@ -143,7 +147,7 @@ def test_other_seeds_are_shown_by_buttons_and_by_typing(address, visit, generato
     visitor.until(lambda: visitor.seeds()[0] > 13)
     visitor.until_shows(range(visitor.seeds()[0], visitor.seeds()[0] + 4), generator)
     visitor.write('Seeds', 'abc')
-    alert = visitor.until(lambda: visitor.browser.find_element(By.CSS_SELECTOR, '[role=alert]'))
+    alert = visitor.find('//*[@role="status"][@aria-live="polite"][contains(., "invalid")]')
     assert "invalid seed 'abc'; expected e.g. 7,100-163." in alert.text
 
 
@@ -160,8 +164,8 @@ def test_the_slider_goes_to_other_checkpoints(address, visit, generators):
 def test_an_address_opens_a_checkpoint_and_names_one_that_is_not_there(address, visit, generators):
     visit(f'{address}?seeds=5,9&step=10&weights=ema').until_shows([5, 9], generators[0])
     visitor = visit(f'{address}?seeds=5,9&step=11')
-    alert = visitor.until(lambda: visitor.browser.find_element(By.CSS_SELECTOR, '[role=alert]'))
-    assert 'There is no checkpoint of step 11; these faces are of the newest one.' in alert.text
+    warning = visitor.find('//*[@role="status"][@aria-live="polite"][contains(., "no checkpoint")]')
+    assert 'There is no checkpoint of step 11; these faces are of the newest one.' in warning.text
 
 
 def test_a_film_plays_and_faces_are_downloaded(address, visit):
