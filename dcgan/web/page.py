@@ -72,7 +72,7 @@ def build_page(explorer):
 
         def then(event, *pieces):
             for piece in pieces:
-                event = event.then(*piece, show_progress='minimal', **HIDDEN, **MODEL)
+                event = event.then(*piece, trigger_mode='always_last', show_progress='minimal', **HIDDEN, **MODEL)
             event.then(None, view, js=write_address, **HIDDEN)
 
         show_faces = actions.faces, [seeds, at, weights], [faces, grid, moment]
@@ -85,7 +85,7 @@ def build_page(explorer):
         then(gr.on([show.click, seeds.submit], *show_faces, api_name='faces', **MODEL))
         for button, pages in turns:
             then(button.click(functools.partial(actions.turn, pages), seeds, seeds, **HIDDEN), show_faces)
-        then(faces.select(actions.pick, picked, [picked, faces, status], **HIDDEN), *of_picks)
+        then(faces.select(actions.pick, picked, [picked, faces, status], queue=False, **HIDDEN), *of_picks)
         then(clear.click(lambda: ('', 'Picked: 0.'), None, [picked, status], **HIDDEN), *of_picks)
         then(picked.submit(*show_picks, api_name='picked', **MODEL), show_between, show_result)
         then(gr.on([start.submit, end.submit], *show_between, api_name='between', **MODEL))
