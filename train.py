@@ -59,7 +59,7 @@ flags.DEFINE_enum('precision', 'float32', PRECISIONS, 'Precision of matrix produ
                   'CPUs, float16 for GPUs.')
 flags.DEFINE_bool('xla', False, 'Compile the graph with XLA, on a GPU.')
 flags.DEFINE_bool('deterministic', False, 'Use deterministic ops on a GPU. On a CPU, all ops are deterministic.')
-flags.DEFINE_integer('sample_steps', None, 'Draw a grid every N steps, too.', lower_bound=1)
+flags.DEFINE_integer('sample_steps', None, 'Also draw a grid every N steps.', lower_bound=1)
 flags.DEFINE_integer('save_steps', 250, "Save a checkpoint every N steps, in addition to steps 0, 3164 and 7910 (the "
                      "article's moments) and the end of epochs 1, 2, 5, 10, 20, 30, ...", lower_bound=1)
 flags.DEFINE_integer('log_steps', 10, 'Log losses and speed every N steps.', lower_bound=1)
