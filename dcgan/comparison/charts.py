@@ -49,7 +49,7 @@ def numbers(series):
     Args:
       series: {title: [(step, value, floor or None), ...]}, at least one.
     """
-    figure = Figure((WIDTH, 2 * len(series)), layout='constrained')
+    figure = Figure((WIDTH, 2.3 * len(series)), layout='constrained')
     panels = figure.subplots(len(series), squeeze=False)[:, 0]
     for panel, (title, points) in zip(panels, series.items(), strict=True):
         steps, values, floors = zip(*points, strict=True)

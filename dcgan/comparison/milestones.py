@@ -106,15 +106,14 @@ def measured(milestones, evaluator, path):
         known = from_json(path.read_bytes())
     except (OSError, ValueError):  # missing or damaged: measure again
         known = []
-    milestones = list(milestones)
-    for place, milestone in enumerate(milestones):
-        if milestone.checkpoint is not None:
-            with TrainedGenerator(milestone.checkpoint) as generator:
-                results = evaluator.measure(generator, known, f'{place + 1} of {len(milestones)}')
-            known += [result for result in results if result not in known]
-            write_output(path, to_json(known), 'out')
-            milestones[place] = milestone._replace(results=results)
-    return milestones
+    checkpoints = {milestone.name: milestone.checkpoint for milestone in milestones if milestone.checkpoint}
+    results = {}
+    for number, (name, checkpoint) in enumerate(checkpoints.items(), start=1):
+        with TrainedGenerator(checkpoint) as generator:
+            results[name] = evaluator.measure(generator, known, f'{number} of {len(checkpoints)}')
+        known += [result for result in results[name] if result not in known]
+        write_output(path, to_json(known), 'out')
+    return [milestone._replace(results=results.get(milestone.name, ())) for milestone in milestones]
 
 
 def article_figures(folder):

@@ -32,7 +32,8 @@ def read_settings(run):
     Raises:
       UserError: they are missing or damaged.
     """
-    config = {**DEFAULTS, **RunDirectory(run).read_config()}
+    recorded = RunDirectory(run).read_config()
+    config = recorded | {name: value for name, value in DEFAULTS.items() if name not in recorded}
     if missing := [name for name in (*Config._fields, 'images', 'platform') if name not in config]:
         raise UserError(f'{run / "config.json"} is damaged: it lacks {", ".join(missing)}; restore it')
     return config
