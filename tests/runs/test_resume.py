@@ -224,7 +224,7 @@ def test_a_run_that_was_killed_at_its_start_starts_again(fit, faces, capsys):
     (folder / 'model.ckpt-0.index.tempstate123').touch()
     fit('run', config(faces))
     assert 'resuming from the start' in capsys.readouterr().out
-    assert_same_run(folder, whole)
+    assert_same_run(folder, whole, stopped_at=[1])
 
 
 def test_the_newest_five_intact_checkpoints_are_kept(fit, faces):
