@@ -4,7 +4,7 @@
 #     docker build --tag dcgan-faces:gpu --build-arg EXTRA=gpu .
 FROM debian:trixie-slim
 
-# Extras of setup.py, e.g. gpu or gpu,report
+# Extras of setup.py, e.g. gpu or gpu,video
 ARG EXTRA=""
 
 # hadolint ignore=DL3008

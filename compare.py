@@ -9,11 +9,10 @@ parameters, end points and, from the same checkpoint, images, logits, gradient n
 status is 0 if all agree, 1 if not.
 
 The report shows what the article shows: faces at the start and after 2 and 5 epochs of CelebA (3,164 and 7,910
-updates), always from the same latents, next to the article's own figures, which you save as start, epoch-2 and epoch-5
-in --article_figures. It needs Matplotlib and Jinja: pip install '.[report]'.
+updates), always from the same latents and from the weights that the run keeps (averaged ones if there are any), next to
+the article's own figures. Those are not part of this project: save them as start.png, epoch-2.png and epoch-5.png in a
+folder, and name it with --article_figures.
 """
-
-import importlib.util
 
 from absl import flags
 
@@ -27,10 +26,11 @@ flags.DEFINE_string('model_dir', None, 'Run to compare with the article. Default
 flags.DEFINE_string('out', None, 'Folder for report.html and its pictures. Default: comparison/ in --model_dir.')
 flags.DEFINE_string('article_figures', None, "Folder of the article's figures: start, epoch-2 and epoch-5, as .png, "
                     '.jpg, .gif or .webp.')
+cli.define_weights_flag()
 cli.define_data_flags()
 cli.define_metric_flags()
 
-REPORT_FLAGS = ('out', 'article_figures', 'metrics', 'inception_graph', 'dataset_dir', 'cache_dir')
+REPORT_FLAGS = ('out', 'article_figures', 'weights', 'metrics', 'inception_graph', 'dataset_dir', 'cache_dir')
 
 
 def main():
@@ -41,7 +41,6 @@ def main():
 
     run = None
     if FLAGS.model_dir is not None:
-        _require_libraries()
         run, figures = open_run(FLAGS.model_dir), article_figures(FLAGS.article_figures)
     elif given := [name for name in REPORT_FLAGS if FLAGS[name].present]:
         raise UserError(f'{", ".join(f"--{name}" for name in given)} needs a run to report; name it with --model_dir')
@@ -53,30 +52,22 @@ def main():
 
 
 def _write_report(run, figures, checks):
-    from dcgan.comparison.gather import gather
-    from dcgan.comparison.numbers import measure
-    from dcgan.comparison.report import page
+    from dcgan.comparison.milestones import drawn, measured
+    from dcgan.comparison.report import page, read_settings
     from dcgan.metrics.evaluator import MetricOptions, open_evaluator
 
     out = run / 'comparison' if FLAGS.out is None else local_path(FLAGS.out, 'out')
     require_writable(out / 'report.html', 'out')
-    contents = gather(run)._replace(figures=figures, checks=checks)
+    config = read_settings(run)
+    milestones = drawn(run, FLAGS.weights)
     if FLAGS.metrics != []:
         options = MetricOptions(FLAGS.metrics, FLAGS.inception_graph, FLAGS.dataset_dir, FLAGS.cache_dir, seed=0)
-        with open_evaluator(run, contents.config['image_size'], options) as evaluator:
-            drawn = [milestone for milestone in contents.milestones if milestone.name in contents.grids]
-            contents = contents._replace(results=measure(drawn, evaluator, out / 'numbers.json'))
-    html, pictures = page(contents)
+        with open_evaluator(run, config['image_size'], options) as evaluator:
+            milestones = measured(milestones, evaluator, out / 'numbers.json')
+    html, pictures = page(run, config, milestones, figures, checks)
     for name, content in {**pictures, 'report.html': html}.items():
         write_output(out / name, content, 'out')
     print(f'wrote       {out / "report.html"} and its pictures')
-
-
-def _require_libraries():
-    missing = [name for name in ('matplotlib', 'jinja2') if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f"a report needs {' and '.join(missing)}; run pip install '.[report]', or omit --model_dir to "
-                        'prove only the graph')
 
 
 if __name__ == '__main__':

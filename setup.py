@@ -19,15 +19,16 @@ setup(
         'tqdm',
         'filelock',
         'platformdirs',
+        'matplotlib',  # compare.py draws its charts with it
+        'jinja2',  # and writes its page with this
     ],
     extras_require={
         'gpu': ['tensorflow[and-cuda]>=2.16,<2.22'],
-        'report': ['matplotlib', 'jinja2'],  # compare.py draws its charts and writes its page with these
         'video': ['av'],  # MP4, by imageio
         'onnx': ['tf2onnx', 'onnx<1.19'],  # later ones fail on the ml_dtypes that TensorFlow before 2.19 takes
         'explore': ['gradio>=6.31,<7'],  # the page of explore.py
         'parquet': ['pyarrow'],  # data sets as the Hugging Face hub serves them
-        'test': ['pytest', 'pytest-xdist', 'ruff', 'av', 'matplotlib', 'jinja2', 'tf2onnx', 'onnx<1.19', 'onnxruntime',
+        'test': ['pytest', 'pytest-xdist', 'ruff', 'av', 'tf2onnx', 'onnx<1.19', 'onnxruntime',
                  'ai-edge-litert', 'gradio>=6.31,<7', 'selenium', 'pyarrow', 'nbclient', 'nbformat',
                  'ipykernel'],
     },

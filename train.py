@@ -3,12 +3,12 @@
     python train.py                                    # a quarter-width model on the embedded faces, within minutes
     python train.py --dataset_dir=img_align_celeba     # the article's run: a folder of images, or a .zip of one
     python train.py --preset=article                   # the article's model on the embedded faces
-    python train.py --epochs=120 --sample_steps=100    # longer, with grids more often
+    python train.py --epochs=120 --sample_steps=50     # longer, with grids more often
 
---model_dir will hold config.json, checkpoints, TensorBoard events, log.jsonl, reals.png and, in samples/, an 8x8 grid
-before the first step and after every epoch. Ctrl-C saves and stops; the same command resumes, and flags that you
-omit keep their values. Started on several machines, by Slurm's srun or with the environment variable TF_CONFIG, it
-trains one model on all of them.
+--model_dir will hold config.json, checkpoints, TensorBoard events, log.jsonl, reals.png and, in samples/, 8x8 grids:
+before the first step, after steps 100, 200, 500 and 1000, after epochs (at least 100 steps apart) and after the last
+step. Ctrl-C saves, draws and stops; the same command resumes, and flags that you omit keep their values. Started on
+several machines, by Slurm's srun or with the environment variable TF_CONFIG, it trains one model on all of them.
 """
 
 import math
@@ -59,7 +59,7 @@ flags.DEFINE_enum('precision', 'float32', PRECISIONS, 'Precision of matrix produ
                   'CPUs, float16 for GPUs.')
 flags.DEFINE_bool('xla', False, 'Compile the graph with XLA, on a GPU.')
 flags.DEFINE_bool('deterministic', False, 'Use deterministic ops on a GPU. On a CPU, all ops are deterministic.')
-flags.DEFINE_integer('sample_steps', None, 'Draw a grid every N steps, in addition to one per epoch.', lower_bound=1)
+flags.DEFINE_integer('sample_steps', None, 'Also draw a grid every N steps.', lower_bound=1)
 flags.DEFINE_integer('save_steps', 250, "Save a checkpoint every N steps, in addition to steps 0, 3164 and 7910 (the "
                      "article's moments) and the end of epochs 1, 2, 5, 10, 20, 30, ...", lower_bound=1)
 flags.DEFINE_integer('log_steps', 10, 'Log losses and speed every N steps.', lower_bound=1)

@@ -23,12 +23,18 @@ flags.DEFINE_bool('help', False, 'Show this help.', short_name='h')
 def define_generator_flags(checkpoint_help=None):
     """Defines the flags that name a generator; --checkpoint only if its help is given."""
     flags.DEFINE_string('model_dir', None, 'Run directory, as train.py made it. Default: the pretrained generator.')
-    flags.DEFINE_enum('weights', 'auto', WEIGHTS, 'trained: as training left them. ema: their moving averages, which '
-                      'train.py keeps with --ema_decay. auto: ema if the checkpoint has them, else trained.')
-    _show_in_help('model_dir', 'weights')
+    define_weights_flag()
+    _show_in_help('model_dir')
     if checkpoint_help is not None:
         flags.DEFINE_string('checkpoint', 'latest', checkpoint_help)
         _show_in_help('checkpoint')
+
+
+def define_weights_flag():
+    """Defines the flag that says which weights a generator draws with."""
+    flags.DEFINE_enum('weights', 'auto', WEIGHTS, 'trained: as training left them. ema: their moving averages, which '
+                      'train.py keeps with --ema_decay. auto: ema if the checkpoint has them, else trained.')
+    _show_in_help('weights')
 
 
 def define_data_flags():

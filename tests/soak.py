@@ -95,7 +95,7 @@ def main():
               + f'the newest checkpoint is {max(saved_steps(folder / "killed"), default=None)}', flush=True)
     finish(begin(folder / 'killed', flags, options.workers))
     try:
-        assert_same_run(folder / 'killed', folder / 'undisturbed')
+        assert_same_run(folder / 'killed', folder / 'undisturbed', stopped_at=range(options.steps))
     except AssertionError as error:
         raise SystemExit(f'the runs in {folder} differ: {error}') from error
     shutil.rmtree(folder)

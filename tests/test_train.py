@@ -15,6 +15,7 @@ from dcgan.sampling.checkpoint import read
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.pictures import grid
 from dcgan.training import loop
+from dcgan.training.schedule import Schedule
 from tests.commands import run_script
 from tests.pictures import write_images
 from tests.small_runs import SMALL, config, events, log, run_command, saved_steps, variables
@@ -41,13 +42,28 @@ def test_the_command_prints_what_it_found_and_its_progress(finished):
         assert words in done.stderr
 
 
-def test_a_grid_is_drawn_at_the_start_at_each_epoch_and_every_sample_steps(finished):
-    _, folder = finished
+def test_a_grid_is_drawn_at_the_start_every_sample_steps_and_at_the_end(finished):
+    done, folder = finished
     assert sorted(path.name for path in (folder / 'samples').iterdir()) == [
-        f'step-{step:07d}.png' for step in (0, 2, 3, 4, 6)]
+        f'step-{step:07d}.png' for step in (0, 2, 4, 6, 7)]
     grids = [imageio.imread(path) for path in (folder / 'samples').iterdir()]
     assert {(grid.shape, grid.dtype.name) for grid in grids} == {((8 * 16, 8 * 16, 3), 'uint8')}
     assert len({grid.tobytes() for grid in grids}) == 5
+    assert f'samples     {folder / "samples" / "step-0000007.png"}, step 7\n' in done.stdout
+
+
+@pytest.mark.parametrize(('epoch_steps', 'sample_steps', 'expected'), [
+    (1582, None, [0, 100, 200, 500, 1000, 1582, 3164, 4746]),  # CelebA
+    (62, None, [0, 100, 200, 500, 1000, *range(372, 5001, 124)]),  # the demo
+    (1, None, range(0, 5001, 100)),
+    (100, None, range(0, 5001, 100)),
+    (150, None, [0, 100, 200, 300, 450, 500, *(step for step in range(600, 5001, 150) if step != 1050), 1000]),
+    (62, 30, sorted({*range(0, 5001, 30), 100, 200, 500, 1000})),
+    (3000, 1500, [0, 100, 200, 500, 1000, 1500, 3000, 4500]),
+])
+def test_grids_come_early_and_those_of_epochs_at_least_100_steps_after_others(epoch_steps, sample_steps, expected):
+    schedule = Schedule(config('x', sample_steps=sample_steps), epoch_steps, 5000, 4)
+    assert [step for step in range(5001) if schedule.is_sampled(step)] == sorted(expected)
 
 
 def test_the_first_real_images_are_shown(finished):
@@ -75,7 +91,7 @@ def test_the_log_and_the_events_hold_the_same_numbers(finished):
     for name in 'g_loss', 'd_loss', 'spread', 'collapse', 'images_per_second':
         assert told[name] == [(line['step'], pytest.approx(line[name])) for line in lines]
     assert told['samples'] == [(step, (folder / 'samples' / f'step-{step:07d}.png').read_bytes())
-                               for step in (0, 2, 3, 4, 6)]
+                               for step in (0, 2, 4, 6, 7)]
 
 
 def test_the_config_and_the_checkpoints_are_written(finished, faces):

@@ -1,14 +1,18 @@
-"""Milestones of a run: the moments that the article shows, counted in updates."""
+"""Milestones of a run: the moments that the article shows, counted in updates; their faces, numbers and figures."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from dcgan.errors import UserError, reason_of
-from dcgan.files import local_path
-from dcgan.runs.checkpoints import ARTICLE_UPDATES
+from dcgan.files import local_path, write_output
+from dcgan.metrics.results import from_json, to_json
+from dcgan.runs.checkpoints import ARTICLE_UPDATES, Checkpoints
+from dcgan.runs.run_directory import RunDirectory
+from dcgan.sampling.checkpoint import GeneratorCheckpoint, find, read
+from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.pictures import grid
 
 ARTICLE_TITLES = {'start': 'at the start', 'epoch-2': 'after 2 epochs of CelebA', 'epoch-5': 'after 5 epochs of CelebA'}
 TOLERANCE = 0.1  # a milestone counts as reached from 90 % of its updates on
@@ -24,39 +28,92 @@ class Milestone(NamedTuple):
       title: as the report shows it.
       updates: number of updates in the article; None if the article does not show this moment.
       step: updates of the nearest checkpoint; ``updates`` if the run has not got that far.
-      epochs: ``step`` in epochs of the run's data set.
-      checkpoint: Path of the nearest checkpoint; None if the run has not got that far.
+      is_reached: whether the run has got that far.
+      checkpoint: the GeneratorCheckpoint of that step; None if it cannot be read.
+      picture: PNG of its faces; None without a checkpoint.
+      results: its Results; () if nothing was measured.
     """
 
     name: str
     title: str
     updates: int | None
     step: int
-    epochs: float
-    checkpoint: Path | None
+    is_reached: bool
+    checkpoint: GeneratorCheckpoint | None = None
+    picture: bytes | None = None
+    results: tuple | list = ()
 
 
-def milestones_of(checkpoints, steps_per_epoch, latest):
-    """Returns the article's Milestones of a run, and one for its latest checkpoint if that is another.
+def milestones_of(steps):
+    """Returns the article's Milestones in a run, without checkpoints, and one for its newest step if that is another.
 
     Args:
-      checkpoints: Checkpoints of the run.
-      steps_per_epoch: steps per epoch.
-      latest: step of the newest readable checkpoint.
+      steps: of the checkpoints, in ascending order, at least one.
     """
-    steps = [step for step in checkpoints.steps() if step <= latest]
-    moments = []
+    latest, milestones = steps[-1], []
     for name, updates in ARTICLE_UPDATES.items():
         candidates = [step for step in steps if bool(step) == bool(updates)]  # only step 0 is the start
         is_reached = bool(candidates) and latest >= (1 - TOLERANCE) * updates
         nearest = min(candidates, key=lambda step, updates=updates: abs(step - updates)) if is_reached else updates
-        moments.append((name, ARTICLE_TITLES[name], updates, nearest, is_reached))
-    if latest not in [step for *_, step, _ in moments]:
-        moments.append(('latest', f'after {latest:,} update{"s" * (latest != 1)}', None, latest, True))
-    moments.sort(key=lambda moment: moment[3])
-    return [Milestone(name, title, updates, step, step / steps_per_epoch,
-                      checkpoints.path(step) if is_reached else None)
-            for name, title, updates, step, is_reached in moments]
+        milestones.append(Milestone(name, ARTICLE_TITLES[name], updates, nearest, is_reached))
+    if latest not in [milestone.step for milestone in milestones]:
+        milestones.append(Milestone('latest', f'after {latest:,} update{"s" * (latest != 1)}', None, latest, True))
+    return sorted(milestones, key=lambda milestone: milestone.step)
+
+
+def drawn(run, weights):
+    """Returns the Milestones of a run with their checkpoints and faces, always of the same latents.
+
+    The faces are normalized by the statistics of their batch, as in the article.
+
+    Args:
+      run: run directory, a Path.
+      weights: 'trained', 'ema', or 'auto': ema if the newest checkpoint has them.
+
+    Raises:
+      UserError: the run has no readable checkpoint, or the newest one lacks these weights.
+    """
+    latest = read(find(run, 'latest')[0], weights)
+    checkpoints = Checkpoints(RunDirectory(run))
+    milestones = milestones_of([step for step in checkpoints.steps() if step <= latest.step])
+    for place, milestone in enumerate(milestones):
+        if milestone.is_reached:
+            try:
+                checkpoint = read(checkpoints.path(milestone.step), latest.weights)
+            except UserError as error:
+                print(f'warning     {error}; the report omits it')
+                continue
+            with TrainedGenerator(checkpoint, 'batch', len(SEEDS)) as generator:
+                picture = grid(generator.images(SEEDS)[:64], 8, 8)
+            milestones[place] = milestone._replace(checkpoint=checkpoint, picture=picture)
+    return milestones
+
+
+def measured(milestones, evaluator, path):
+    """Returns Milestones with the Results of those that have a checkpoint.
+
+    Measuring takes minutes, so the results of each milestone are saved at once and read again next time.
+
+    Args:
+      milestones: Milestones.
+      evaluator: an Evaluator.
+      path: JSON file of the results, a Path.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    try:
+        known = from_json(path.read_bytes())
+    except (OSError, ValueError):  # missing or damaged: measure again
+        known = []
+    checkpoints = {milestone.name: milestone.checkpoint for milestone in milestones if milestone.checkpoint}
+    results = {}
+    for number, (name, checkpoint) in enumerate(checkpoints.items(), start=1):
+        with TrainedGenerator(checkpoint) as generator:
+            results[name] = evaluator.measure(generator, known, f'{number} of {len(checkpoints)}')
+        known += [result for result in results[name] if result not in known]
+        write_output(path, to_json(known), 'out')
+    return [milestone._replace(results=results.get(milestone.name, ())) for milestone in milestones]
 
 
 def article_figures(folder):

@@ -7,7 +7,6 @@ checkpoint and latents of TensorFlow 1.15.5, outputs, gradient norms and five tr
 rounds differently, an input of a leaky ReLU near 0 may change its sign, and Adam amplifies that a hundredfold.
 """
 
-import contextlib
 import json
 import math
 import os
@@ -19,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from dcgan.comparison.reference import REFERENCE, read_reference
+from dcgan.comparison.reference import REFERENCE, facts, read_reference
 from dcgan.errors import UserError, reason_of
 from model import DCGAN
 
@@ -116,11 +115,9 @@ def format_table(checks):
     """Returns Checks as text: the name of each graph, and a line for each of its checks."""
     lines = [f'here: TensorFlow {tf.__version__}; there: reference/, which TensorFlow 1.15.5 wrote',
              'computed on the CPU, without oneDNN']
-    part = None
     for check in checks:
-        if check.part != part:
-            part = check.part
-            lines.append(f'{part}:')
+        if f'{check.part}:' not in lines:
+            lines.append(f'{check.part}:')
         lines.append(f'  {check.name:<24} {"agrees" if check.agrees else "DIFFERS":<8} {describe(check)}'.rstrip())
     return '\n'.join(lines)
 
@@ -142,62 +139,60 @@ def verdict(checks):
 
 
 def _checks(part, reference):
-    facts = getattr(reference, part)
+    theirs = getattr(reference, part)
     with tf.Graph().as_default():
         try:
-            built = build(**facts.config)
+            built = build(**reference.config if part == 'small' else {})
         except Exception as error:  # a later TensorFlow or a changed model may raise anything
             return [Check(PARTS[part], 'graph', f'cannot be built: {_reason(error)}', None, None, False)]
-        checks = _graph_checks(PARTS[part], built, facts)
+        checks = _graph_checks(PARTS[part], facts(_graph(built, theirs)), theirs)
         return checks if part == 'full' else checks + _number_checks(PARTS[part], built, reference)
 
 
-def _graph_checks(part, built, facts):
-    """Returns the Checks of names, shapes and types, which need no computing."""
+def _graph(built, theirs):
+    """Returns what the default graph consists of, as graph.json has it; of collections and end points, only theirs."""
     trained = {variable.op.name for variable in tf.trainable_variables()}
-    ours = {variable.op.name: (variable.shape.as_list(), variable.op.name in trained)
-            for variable in tf.global_variables()}
-    both = [name for name in facts.variables if name in ours]
-    collections = {name: len(tf.get_collection(name)) for name in facts.collections}
-    ops = {op.name: f'{op.type} {[_shape(output) for output in op.outputs]}'
-           for op in tf.get_default_graph().get_operations() if op.name in facts.endpoints}
-    return [
-        _compare(part, 'variables', dict.fromkeys(ours), dict.fromkeys(facts.variables),
-                 f'{len(both)}, by name and order'),
-        _compare(part, 'their shapes', {name: ours[name][0] for name in both},
-                 {name: facts.variables[name][0] for name in both}, f'{len(both)}'),
-        _compare(part, 'which are trained', {name: ours[name][1] for name in both},
-                 {name: facts.variables[name][1] for name in both}, f'{len(trained)} of {len(both)}'),
-        *(_compare_network(part, title, getattr(built.dcgan, key).variables, getattr(facts, f'{key}_variables'),
-                           getattr(facts, f'{key}_parameters'))
-          for key, title in (('g', 'generator'), ('d', 'discriminator'))),
-        _compare(part, 'collections', collections, facts.collections,
-                 ', '.join(f'{name} {length}' for name, length in collections.items())),
-        _compare(part, 'end points', {name: ops[name] for name in facts.endpoints if name in ops}, facts.endpoints,
-                 f'{len(ops)} ops, by name, type and shape'),
-    ]
+    ops = {op.name: op for op in tf.get_default_graph().get_operations()}
+    networks = {'g': built.dcgan.g.variables, 'd': built.dcgan.d.variables}
+    return {
+        'variables': [(variable.op.name, variable.shape.as_list(), variable.op.name in trained)
+                      for variable in tf.global_variables()],
+        **{f'{key}_variables': [variable.op.name for variable in variables] for key, variables in networks.items()},
+        **{f'{key}_parameters': sum(math.prod(variable.shape.as_list()) for variable in variables)
+           for key, variables in networks.items()},
+        'collections': {name: len(tf.get_collection(name)) for name in theirs['collections']},
+        'endpoints': [(name, ops[name].type, [_shape(output) for output in ops[name].outputs])
+                      for name in theirs['end points'] if name in ops]}
 
 
 def _shape(tensor):
     return None if tensor.shape.rank is None else tensor.shape.as_list()
 
 
-def _compare_network(part, title, variables, names, parameters):
-    count = sum(math.prod(variable.shape.as_list()) for variable in variables)
-    ours = {**dict.fromkeys(variable.op.name for variable in variables), 'parameters': f'{count:,}'}
-    return _compare(part, title, ours, {**dict.fromkeys(names), 'parameters': f'{parameters:,}'},
-                    f'{count:,} parameters, {len(variables)} variables')
-
-
-def _compare(part, name, ours, theirs, found):
-    """Returns the Check of two {name: value}, order included; ``found`` is its finding if they agree."""
-    differences = _differences(ours, theirs)
-    more = f'; {len(differences) - SHOWN} more' if len(differences) > SHOWN else ''
-    return Check(part, name, '; '.join(differences[:SHOWN]) + more if differences else found, None, None,
-                 not differences)
+def _graph_checks(part, ours, theirs):
+    """Returns the Checks of names, shapes and types, which need no computing, of two graphs' ``facts``."""
+    both = [name for name in theirs['variables'] if name in ours['variables']]
+    found = {
+        'variables': f'{len(both)}, by name and order', 'their shapes': f'{len(both)}',
+        'which are trained': f'{sum(ours["which are trained"].values())} of {len(both)}',
+        **{title: f'{ours[title]["parameters"]} parameters, {len(ours[title]) - 1} variables'
+           for title in ('generator', 'discriminator')},
+        'collections': ', '.join(f'{name} {length}' for name, length in ours['collections'].items()),
+        'end points': f'{len(ours["end points"])} ops, by name, type and shape'}
+    checks = []
+    for title, there in theirs.items():
+        here = ours[title]
+        if title in ('their shapes', 'which are trained'):  # 'variables' names those that are missing
+            here, there = ({name: values[name] for name in both} for values in (here, there))
+        differences = _differences(here, there)
+        more = f'; {len(differences) - SHOWN} more' if len(differences) > SHOWN else ''
+        checks.append(Check(part, title, '; '.join(differences[:SHOWN]) + more if differences else found[title],
+                            None, None, not differences))
+    return checks
 
 
 def _differences(ours, theirs):
+    """Returns how two {name: value} differ, order included, as text."""
     differences = [*(f'{name}: not here' for name in theirs if name not in ours),
                    *(f'{name}: not there' for name in ours if name not in theirs),
                    *(f'{name}: {value} here, {theirs[name]} there' for name, value in ours.items()
@@ -209,22 +204,13 @@ def _differences(ours, theirs):
 
 def _number_checks(part, built, reference):
     """Returns the Checks of ``NUMBERS``."""
-    ours = sorted((variable.op.name, variable.shape.as_list()) for variable in tf.global_variables())
-    saved = sorted((name, list(value.shape)) for name, value in reference.start.items())
-    differences = _differences(dict(ours), dict(saved))
-    if differences:
-        return _not_compared(part, f'start.ckpt does not restore, {differences[0]}')
     try:
         measured = _measure(built, reference)
-    except Exception as error:  # as above
-        return _not_compared(part, _reason(error))
+    except Exception as error:  # start.ckpt does not restore; or as above
+        return [Check(part, title, f'not compared: {_reason(error)}', None, tolerance, False)
+                for title, tolerance, _ in NUMBERS.values()]
     return [Check(part, title, of, measured[name], tolerance, measured[name] <= tolerance)
             for name, (title, tolerance, of) in NUMBERS.items()]
-
-
-def _not_compared(part, reason):
-    return [Check(part, title, 'not compared' if place else f'not compared: {reason}', None, tolerance, False)
-            for place, (title, tolerance, _) in enumerate(NUMBERS.values())]
 
 
 def _measure(built, reference):
@@ -239,7 +225,8 @@ def _measure(built, reference):
                   for layer in (f'conv{number}' for number in range(1, len(dcgan.d.depths)))}
     feeds = [{dcgan.z: latents, built.images: images / np.float32(127.5) - 1}
              for latents, images in zip(theirs['z'], theirs['images_uint8'], strict=True)]
-    with _restored(reference) as session:
+    with tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:
+        tf.train.Saver().restore(session, reference.checkpoint)
         ours = session.run(outputs, feeds[0])
         steps = [session.run([losses, normalized, built.train], feed)[:2] for feed in feeds]
         ours['generated_after'] = session.run(dcgan.generated, feeds[0])
@@ -253,15 +240,6 @@ def _measure(built, reference):
 
 def _gradient_norms(loss, variables):
     return tf.stack([tf.norm(gradient) for gradient in tf.gradients(loss, variables)])
-
-
-@contextlib.contextmanager
-def _restored(reference):
-    """Gives a session on the default graph, with the variables that TensorFlow 1.15.5 saved."""
-    saver = tf.train.Saver()
-    with tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:
-        saver.restore(session, reference.checkpoint)
-        yield session
 
 
 def _largest(ours, theirs, of=1):

@@ -13,43 +13,22 @@ from dcgan.errors import UserError, reason_of
 from dcgan.runs.checkpoints import UNREADABLE
 
 REFERENCE = Path(__file__).parents[2] / 'reference'
-CONFIGS = {'full': (), 'small': ('batch_size', 's_size', 'z_dim', 'g_depths', 'd_depths')}  # arguments of each DCGAN
-
-
-class Facts(NamedTuple):
-    """What a graph consists of.
-
-    Attributes:
-      config: arguments of ``model.DCGAN``; none for the article's size.
-      variables: {name: (shape, whether it is trainable)}, in order.
-      collections: {name: length}.
-      g_variables, d_variables: names of the trainable variables of each network, in order.
-      g_parameters, d_parameters: number of trainable parameters of each network.
-      endpoints: {name of an op: its type and the shapes of its outputs, as text}.
-    """
-
-    config: dict
-    variables: dict
-    collections: dict
-    g_variables: list
-    d_variables: list
-    g_parameters: int
-    d_parameters: int
-    endpoints: dict
 
 
 class Reference(NamedTuple):
     """Contents of ``reference/``.
 
     Attributes:
-      full, small: Facts of the article's graph, and of a smaller one.
+      config: arguments of ``model.DCGAN`` for the smaller graph.
+      full, small: ``facts`` of the article's graph, and of a smaller one.
       numbers: {name: array}, inputs and outputs of the smaller graph (``reference/numbers.npz``).
       checkpoint: path of its variables at the start, for ``tf.train.Saver``.
       start, end: {name: array}, its variables at the start and after five train steps.
     """
 
-    full: Facts
-    small: Facts
+    config: dict
+    full: dict
+    small: dict
     numbers: dict
     checkpoint: str
     start: dict
@@ -62,9 +41,25 @@ def read_reference(folder=REFERENCE):
     Raises:
       UserError: a file is missing or damaged.
     """
-    return Reference(**_read(folder / 'graph.json', _facts), numbers=_read(folder / 'numbers.npz', _numbers),
-                     checkpoint=str(folder / 'start.ckpt'), start=_read(folder / 'start.ckpt', _variables),
-                     end=_read(folder / 'end.ckpt', _variables))
+    return Reference(*_read(folder / 'graph.json', _graphs), _read(folder / 'numbers.npz', _numbers),
+                     str(folder / 'start.ckpt'), *(_read(folder / f'{moment}.ckpt', _variables)
+                                                   for moment in ('start', 'end')))
+
+
+def facts(graph):
+    """Returns what a graph consists of, {check: {name: value}}, all in order.
+
+    Args:
+      graph: as ``graph.json`` describes one.
+    """
+    return {
+        'variables': dict.fromkeys(name for name, _, _ in graph['variables']),
+        'their shapes': {name: shape for name, shape, _ in graph['variables']},
+        'which are trained': {name: is_trained for name, _, is_trained in graph['variables']},
+        **{title: {**dict.fromkeys(graph[f'{key}_variables']), 'parameters': f'{graph[f"{key}_parameters"]:,}'}
+           for key, title in (('g', 'generator'), ('d', 'discriminator'))},
+        'collections': graph['collections'],
+        'end points': {name: f'{kind} {shapes}' for name, kind, shapes in graph['endpoints']}}
 
 
 def _read(path, read):
@@ -75,20 +70,14 @@ def _read(path, read):
                         'TensorFlow 1.15 can write it') from error
 
 
-def _facts(path):
+def _graphs(path):
     graphs = json.loads(path.read_text())
-    return {name: Facts({key: graphs[name]['config'][key] for key in keys},
-                        {variable: (shape, is_trained) for variable, shape, is_trained in graphs[name]['variables']},
-                        *(graphs[name][field] for field in Facts._fields[2:-1]),
-                        {op: f'{kind} {shapes}' for op, kind, shapes in graphs[name]['endpoints']})
-            for name, keys in CONFIGS.items()}
+    return graphs['small']['config'], facts(graphs['full']), facts(graphs['small'])
 
 
 def _numbers(path):
     with np.load(path) as arrays:
-        return {name: arrays[name] for name in (
-            'z', 'images_uint8', 'generated', 'generated_inference', 'g_logits', 't_logits', 'g_gradient_norms',
-            'd_gradient_norms', 'g_loss', 'd_loss', 'generated_after')}
+        return dict(arrays)
 
 
 def _variables(path):

@@ -25,6 +25,11 @@ def default_model_dir(dataset):
     return Path('runs', safe_name(re.sub(f'[{re.escape(WILDCARDS)}]', '_', dataset)))
 
 
+def samples_name(step):
+    """Returns the name, in a run directory, of the grid that is drawn after a step."""
+    return f'samples/step-{step:07d}.png'
+
+
 def is_pattern(path):
     """Returns whether TensorFlow takes a Path for a pattern when it looks for a checkpoint."""
     return not set(path.as_posix()).isdisjoint(WILDCARDS)  # a backslash between folders, on Windows, is none
@@ -142,10 +147,6 @@ class RunDirectory:
     def has_checkpoints(self):
         """Returns whether there is a checkpoint, and so a run to resume."""
         return any(self.path.glob('model.ckpt-*.index'))
-
-    def newest_samples(self):
-        """Returns the Path of the newest grid of samples; None if there is none."""
-        return max((self.path / 'samples').glob('step-*.png'), default=None)
 
     def has_log(self):
         """Returns whether a step was ever logged here."""

@@ -14,6 +14,7 @@ import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 from dcgan.errors import UserError
+from dcgan.runs.run_directory import samples_name
 from dcgan.signals import SIGPIPE, STOP_SIGNALS, answering_at_once, handle_stop_signals
 from dcgan.training.collapse import WINDOW
 
@@ -76,14 +77,25 @@ class SharedStopHook(StopHook):
             run_context.request_stop()
 
 
-class SyncCheckHook(tf.train.SessionRunHook):
+class _MetricsHook(tf.train.SessionRunHook):
+    """Fetches the metrics of each step for its subclasses."""
+
+    def __init__(self, metrics, schedule):
+        """Takes the metrics of the TrainGraph and the Schedule."""
+        self._metrics = metrics
+        self._schedule = schedule
+
+    def before_run(self, run_context):
+        return tf.train.SessionRunArgs(self._metrics)
+
+
+class SyncCheckHook(_MetricsHook):
     """Ends the run if the workers' variables differ in any bit, at the start and before each checkpoint."""
 
     def __init__(self, cluster, metrics, schedule):
         """Takes the Cluster, the metrics of the TrainGraph and the Schedule."""
+        super().__init__(metrics, schedule)
         self._cluster = cluster
-        self._step = metrics['step']
-        self._schedule = schedule
 
     def begin(self):
         self._variables = tf.global_variables()
@@ -93,12 +105,10 @@ class SyncCheckHook(tf.train.SessionRunHook):
     def after_create_session(self, session, coord):
         self._compare(session, session.run(tf.train.get_global_step()))
 
-    def before_run(self, run_context):
-        return tf.train.SessionRunArgs(self._step)
-
     def after_run(self, run_context, run_values):
-        if self._schedule.is_saved(run_values.results) or run_context.stop_requested:
-            self._compare(run_context.session, run_values.results)
+        step = run_values.results['step']
+        if self._schedule.is_saved(step) or run_context.stop_requested:
+            self._compare(run_context.session, step)
 
     def _compare(self, session, step):
         marks = session.run(self._marks).reshape(self._cluster.world_size, len(self._variables), -1)
@@ -113,22 +123,18 @@ class SyncCheckHook(tf.train.SessionRunHook):
                     'last checkpoint')
 
 
-class NanHook(tf.train.SessionRunHook):
+class NanHook(_MetricsHook):
     """Ends the run if a loss is NaN or infinite, or a variable is when it is to be saved or drawn from."""
 
     def __init__(self, checkpoints, metrics, schedule):
         """Takes the Checkpoints, the metrics of the TrainGraph and the Schedule."""
+        super().__init__(metrics, schedule)
         self._checkpoints = checkpoints
-        self._metrics = metrics
-        self._schedule = schedule
         self._last = ''
 
     def begin(self):
         self._finite = tf.reduce_all([tf.reduce_all(tf.is_finite(variable)) for variable in tf.global_variables()
                                       if variable.dtype.is_floating])
-
-    def before_run(self, run_context):
-        return tf.train.SessionRunArgs(self._metrics)
 
     def after_run(self, run_context, run_values):
         metrics = run_values.results
@@ -151,53 +157,49 @@ def _name(value):
     return 'NaN' if math.isnan(value) else 'infinite'
 
 
-class SampleHook(tf.train.SessionRunHook):
-    """Draws a grid before the first step and after each step that is due."""
+class SampleHook(_MetricsHook):
+    """Draws a grid before the first step, after each step that is due, and at the end of the run.
+
+    One that an interruption adds shows the weights that are saved, and stays when the run resumes.
+    """
 
     def __init__(self, directory, event_log, graph, schedule):
         """Takes the RunDirectory, the EventLog, the TrainGraph and the Schedule."""
+        super().__init__(graph.metrics, schedule)
         self._directory = directory
         self._event_log = event_log
-        self._graph = graph
-        self._schedule = schedule
+        self._samples = graph.samples
 
     def after_create_session(self, session, coord):
         if session.run(tf.train.get_global_step()) == 0:
             self._draw(session, 0)
 
-    def before_run(self, run_context):
-        return tf.train.SessionRunArgs(self._graph.metrics['step'])
-
     def after_run(self, run_context, run_values):
-        step = int(run_values.results)
-        if self._schedule.is_sampled(step):
+        step = int(run_values.results['step'])
+        if self._schedule.is_sampled(step) or run_context.stop_requested:
             self._draw(run_context.session, step)
 
     def _draw(self, session, step):
-        png = session.run(self._graph.samples)
-        self._directory.write(f'samples/step-{step:07d}.png', png)
+        png = session.run(self._samples)
+        self._directory.write(samples_name(step), png)
         self._event_log.image(step, 'samples', png)
 
 
-class LogHook(tf.train.SessionRunHook):
+class LogHook(_MetricsHook):
     """Logs losses, spread, collapse and speed every N steps, and metrics when they are due."""
 
     def __init__(self, event_log, detector, evaluator, metrics, schedule):
         """Takes the EventLog, the CollapseDetector, the TrainingEvaluator (None without --evaluate_steps), the metrics
         of the TrainGraph and the Schedule.
         """
+        super().__init__(metrics, schedule)
         self._event_log = event_log
         self._detector = detector
         self._evaluator = evaluator
-        self._metrics = metrics
-        self._schedule = schedule
 
     def after_create_session(self, session, coord):
         self._logged_step = session.run(tf.train.get_global_step())
         self._logged_time = time.perf_counter()
-
-    def before_run(self, run_context):
-        return tf.train.SessionRunArgs(self._metrics)
 
     def after_run(self, run_context, run_values):
         step = int(run_values.results['step'])
@@ -227,7 +229,7 @@ def _describe_signs(step, signs):
             'by step 2,540 (docs/training.md); look at the grids')
 
 
-class ProgressHook(tf.train.SessionRunHook):
+class ProgressHook(_MetricsHook):
     """Shows step, epoch, losses, images per second, time left and signs of collapse, within its context.
 
     On a terminal it is a bar; elsewhere a line for each step that is logged, and for the last.
@@ -235,10 +237,9 @@ class ProgressHook(tf.train.SessionRunHook):
 
     def __init__(self, detector, evaluator, metrics, schedule, stop):
         """Takes what LogHook takes, except the EventLog, and the StopHook."""
+        super().__init__(metrics, schedule)
         self._detector = detector
         self._evaluator = evaluator
-        self._metrics = metrics
-        self._schedule = schedule
         self._stop = stop
         self._bar = None
 
@@ -260,9 +261,6 @@ class ProgressHook(tf.train.SessionRunHook):
                              dynamic_ncols=True, bar_format='{desc} {rate_fmt} {remaining} left{postfix} |{bar}|')
             self._bar.set_description_str(self._describe(step), refresh=False)
 
-    def before_run(self, run_context):
-        return tf.train.SessionRunArgs(self._metrics)
-
     def after_run(self, run_context, run_values):
         metrics = run_values.results
         step = int(metrics['step'])
@@ -273,7 +271,7 @@ class ProgressHook(tf.train.SessionRunHook):
                 self._bar.set_description_str(text, refresh=False)
                 self._bar.set_postfix_str(more, refresh=False)
                 self._bar.update(self._schedule.step_images)
-            elif self._schedule.is_logged(step) or step == self._schedule.last_step or run_context.stop_requested:
+            elif self._schedule.is_logged(step) or run_context.stop_requested:
                 print(f'{text} {self._speed(step)}{more and f", {more}"}', file=sys.stderr, flush=True)
         except OSError:  # its reader is gone, as "| tee" is after the Ctrl-C that the run gets, too
             self._stop.request(SIGPIPE)
@@ -289,7 +287,7 @@ class ProgressHook(tf.train.SessionRunHook):
         return f'{self._schedule.step_images / seconds:.1f} images/s {left} left'
 
 
-class CheckpointHook(tf.train.SessionRunHook):
+class CheckpointHook(_MetricsHook):
     """Saves a checkpoint before the first step, after each step that is due, and at the end of the run.
 
     It is the last hook: its step is logged before it is saved, so a run that resumes from there misses nothing.
@@ -297,20 +295,16 @@ class CheckpointHook(tf.train.SessionRunHook):
 
     def __init__(self, checkpoints, saver, metrics, schedule):
         """Takes the Checkpoints, a Saver, the metrics of the TrainGraph and the Schedule."""
+        super().__init__(metrics, schedule)
         self._checkpoints = checkpoints
         self._saver = saver
-        self._step = metrics['step']
-        self._schedule = schedule
 
     def after_create_session(self, session, coord):
         if self._checkpoints.latest is None:
             self._save(session, 0)
 
-    def before_run(self, run_context):
-        return tf.train.SessionRunArgs(self._step)
-
     def after_run(self, run_context, run_values):
-        step = int(run_values.results)
+        step = int(run_values.results['step'])
         if self._schedule.is_saved(step) or run_context.stop_requested:
             self._save(run_context.session, step)
 

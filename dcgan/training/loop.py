@@ -18,7 +18,7 @@ from dcgan.files import local_path
 from dcgan.runs.checkpoints import Checkpoints
 from dcgan.runs.config import DEFAULTS, MAY_DIFFER, describe_preset
 from dcgan.runs.event_log import EventLog
-from dcgan.runs.run_directory import RunDirectory, default_model_dir
+from dcgan.runs.run_directory import RunDirectory, default_model_dir, samples_name
 from dcgan.sampling.pictures import grid
 from dcgan.sampling.real_images import real_images_of
 from dcgan.training.collapse import CollapseDetector
@@ -117,8 +117,7 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
             _, metrics = session.run([graph.train_op, graph.metrics])
     if cluster.is_chief:
         print(f'step {checkpoints.latest} is saved in {directory.path}')
-        if newest := directory.newest_samples():
-            print(f'samples     {newest}')
+        print(f'samples     {directory.path / samples_name(checkpoints.latest)}, step {checkpoints.latest}')
         print(f'next        python sample.py --model_dir={directory.path}')
     return stop.number if metrics['step'] < last_step else None
 

@@ -163,8 +163,7 @@ def test_a_checkpoint_that_does_not_restore_is_not_compared(monkeypatch):
     found = failed(checks)
     assert found['variables'] == ('g/reshape/dense/bias: not here; d/classify/outputs/bias: not here; '
                                   'g/reshape/dense/bias/Adam: not here; 3 more')
-    assert found['generated images'] == 'not compared: start.ckpt does not restore, d/classify/outputs/bias: not here'
-    assert all(found[title].startswith('not compared') for title in titles(*NUMBERS))
+    assert all(found[title].startswith('not compared: ') for title in titles(*NUMBERS))
     assert 'not compared' in format_table(checks)
 
 
@@ -176,19 +175,14 @@ def test_a_graph_that_cannot_be_built_fails_without_traceback(monkeypatch):
 
 
 @pytest.mark.parametrize('name', FILES)
-def test_a_missing_file_of_the_reference_is_reported(reference, name):
-    (reference / name).unlink()
-    with pytest.raises(UserError, match=rf'cannot read .*{name.partition(".")[0]}\S*: .*; restore it \(git checkout'):
-        read_reference(reference)
-
-
-@pytest.mark.parametrize('name', FILES)
-def test_a_damaged_file_of_the_reference_is_reported(reference, name):
+def test_a_damaged_or_missing_file_of_the_reference_is_reported(reference, name):
     path = reference / name
     content = path.read_bytes()
-    for damage in content[:len(content) // 2], b'', bytes(byte ^ 0x55 for byte in content):
-        path.write_bytes(damage)
-        with pytest.raises(UserError, match=rf'cannot read .*{name.partition(".")[0]}\S*: '):
+    for damage in content[:len(content) // 2], b'', bytes(byte ^ 0x55 for byte in content), None:
+        path.unlink()
+        if damage is not None:
+            path.write_bytes(damage)
+        with pytest.raises(UserError, match=rf'cannot read .*{name.partition(".")[0]}\S*: .*; restore it \(git che'):
             read_reference(reference)
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import shutil
 from html.parser import HTMLParser
 
@@ -10,18 +11,15 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
-from dcgan.comparison.differences import DIFFERENCES
-from dcgan.comparison.gather import gather
-from dcgan.comparison.milestones import article_figures, milestones_of
-from dcgan.comparison.numbers import measure
+from dcgan.comparison.milestones import article_figures, drawn, measured, milestones_of
 from dcgan.comparison.proof import Check
 from dcgan.comparison.reference import REFERENCE
-from dcgan.comparison.report import page
+from dcgan.comparison.report import page, read_settings
 from dcgan.errors import UserError
 from dcgan.metrics.evaluator import MetricOptions, Result, open_evaluator
 from dcgan.metrics.results import from_json
-from dcgan.runs.checkpoints import Checkpoints
-from dcgan.runs.run_directory import RunDirectory
+from dcgan.runs.config import PRESETS
+from dcgan.sampling import WEIGHTS
 from dcgan.training.loop import train
 from tests.commands import run_script
 from tests.pictures import random_image, write_images
@@ -30,15 +28,16 @@ from tests.small_runs import config
 COUNT, EPOCH_STEPS = 61, 15
 CHECKS = [Check("the article's size", 'shapes', '128', None, None, True),
           Check('a small one', 'logits', '<b>in nats</b>', 0.25, 0.1, False)]
+ROW = re.compile(r'^\| (.+?) \| (.+?) \| (.+?) \|$', re.MULTILINE)
 VOID = {'meta', 'img', 'br', 'link', 'input', 'hr'}
 
 
 class Page(HTMLParser):
-    """Reads a page: its pictures, text and links; checks that its tags are balanced."""
+    """Reads a page: its text, pictures and other links; checks that its tags are balanced."""
 
     def __init__(self, content):
         super().__init__()
-        self.pictures, self.words, self.open, self.links = [], [], [], []
+        self.links, self.words, self.open = [], [], []
         self.feed(content.decode())
         assert not self.open
 
@@ -46,9 +45,7 @@ class Page(HTMLParser):
         if tag not in VOID:
             self.open.append(tag)
         for name, value in attributes:
-            if name == 'src':
-                self.pictures.append(value)
-            elif name == 'href':
+            if name in ('src', 'href'):
                 self.links.append(value)
 
     def handle_endtag(self, tag):
@@ -67,7 +64,7 @@ def trained(tmp_path_factory):
     """A run of two epochs and a step on a data set whose name needs escaping."""
     folder = tmp_path_factory.mktemp('report')
     faces = write_images(folder / 'a <b> & c', COUNT)
-    train(config(faces, epochs=5, max_steps=2 * EPOCH_STEPS + 1), folder / 'run', folder / 'cache')
+    train(config(faces, epochs=5, max_steps=2 * EPOCH_STEPS + 1, ema_decay=0.5), folder / 'run', folder / 'cache')
     return folder
 
 
@@ -79,6 +76,11 @@ def run(trained, tmp_path):
 
 def command(*flags):
     return run_script('compare.py', *flags, cwd=REFERENCE.parent)
+
+
+def report(run, milestones=None, **changes):
+    """Returns the page of a run, as bytes, and its pictures; ``changes`` are to its settings."""
+    return page(run, read_settings(run) | changes, milestones or drawn(run, 'auto'), {}, CHECKS)
 
 
 def pixels(uri):
@@ -103,38 +105,51 @@ def test_the_command_writes_a_self_contained_page(trained, tmp_path):
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
         'latest.png', 'losses.png', 'numbers.json', 'numbers.png', 'report.html', 'start.png']
     written = Page((tmp_path / 'out' / 'report.html').read_bytes())
-    assert all(picture.startswith('data:image/png;base64,') for picture in written.pictures)
-    assert not written.links
-    grids = [pixels(picture) for picture in written.pictures[:3]]
+    assert all(link.startswith('data:image/png;base64,') for link in written.links)
+    grids = [pixels(picture) for picture in written.links[:3]]
     for name, shown in ('start', grids[0]), ('latest', grids[1]):
         np.testing.assert_array_equal(shown, imageio.imread(tmp_path / 'out' / f'{name}.png'))
         assert shown.shape == (128, 128, 3)
     np.testing.assert_array_equal(grids[2], random_image(1, 40, 40))
-    assert 'There is no start in --article_figures.' in written.text
+    assert 'There is no start in --article_figures: save' in written.text
     assert '--article_figures=FOLDER' not in written.text
     numbers = json.loads((tmp_path / 'out' / 'numbers.json').read_text())
     assert [(number['step'], number['metric'], number['part']) for number in numbers] == [
         (step, metric, part) for step in (0, 31)
         for metric, part in (('swd20', '16'), ('swd20', 'mean'), ('msssim20', ''))]
-    for words in ('61 images of a <b> & c, 16x16, batch 4, seed 0, float32; shown up to step 31',
+    for words in ('61 images of a <b> & c, 16x16, batch 4, seed 0, float32; shown up to step 31, averaged weights.',
                   "The graph is the article's: 27 of 27",
+                  "This run differs from the article's: generator width 8, 8, 4, 4 instead of 1024, 512, 256, 128; "
+                  'discriminator width 4, 4, 8, 8 instead of 64, 128, 256, 512; batch 4 instead of 128; image size 16 '
+                  'instead of 64; z_dim 5 instead of 100.',
                   'has not reached 3,164 updates yet; its newest checkpoint has 31',
                   'has not reached 7,910 updates yet', f'{numbers[1]["value"]:.2f}', 'a stateless uniform of (seed,',
                   '23.26', 'FID at 15,000: 46.0 [38.1..55.6]', 'TensorFlow', 'images a second',
-                  '31 updates, 2.067 epochs of its data',
+                  '31 updates, 2.067 epochs of its data; averaged weights',
                   'after 2 epochs of CelebA, 3,164 updates'):
         assert words in written.text, words
+    assert {number['weights'] for number in numbers} == {'ema'}
     numbers[1]['value'] = 123456.0  # stored numbers are not measured again
     (tmp_path / 'out' / 'numbers.json').write_text(json.dumps(numbers))
     assert command(*flags).returncode == 0
     assert '123456.00' in Page((tmp_path / 'out' / 'report.html').read_bytes()).text
 
 
-def test_the_faces_have_the_same_latents_each_time(run):
-    first, again = gather(run), gather(run)
-    assert first.grids == again.grids
-    assert first.grids.keys() == {'start', 'latest'}
-    assert len(set(first.grids.values())) == 2
+def test_the_faces_have_the_same_latents_each_time_and_show_the_weights_asked_for(run):
+    pictures = {weights: [milestone.picture for milestone in drawn(run, weights)] for weights in WEIGHTS}
+    assert pictures['auto'] == pictures['ema']
+    assert pictures['ema'][0] == pictures['trained'][0]  # there is no average yet
+    assert pictures['ema'][1] != pictures['trained'][1]
+    assert pictures['ema'][2:] == [None, None]  # of 3,164 and 7,910 updates
+    assert 'They are drawn from its weights as trained' in Page(report(run, drawn(run, 'trained'))[0]).text
+
+
+def test_the_headline_names_the_settings_that_differ_from_the_articles(run):
+    article = {**PRESETS['article'], 'image_size': 64, 'z_dim': 100, 'images': 10_000}
+    assert "This run has the article's width, batch and learning rates." in Page(report(run, **article)[0]).text
+    text = Page(report(run, **article | {'batch_size': 64, 'workers': 3, 'd_learning_rate': 0.5})[0]).text
+    assert ("This run differs from the article's: batch 192 instead of 128; d_learning_rate 0.5 instead of 0.0002."
+            in text)
 
 
 @pytest.mark.parametrize(('steps', 'expected'), [
@@ -146,13 +161,10 @@ def test_the_faces_have_the_same_latents_each_time(run):
     ([0, 7000, 20000], [('start', 0, True), ('epoch-2', 7000, True), ('epoch-5', 7000, True), ('latest', 20000, True)]),
     ([50], [('start', 0, False), ('latest', 50, True), ('epoch-2', 3164, False), ('epoch-5', 7910, False)]),
 ])
-def test_the_milestones_are_the_checkpoints_nearest_to_the_articles_updates(tmp_path, steps, expected):
-    for step in steps:
-        (tmp_path / f'model.ckpt-{step}.index').touch()
-    found = milestones_of(Checkpoints(RunDirectory(tmp_path)), 195, steps[-1])
-    assert [(one.name, one.step, one.checkpoint is not None) for one in found] == expected
+def test_the_milestones_are_the_checkpoints_nearest_to_the_articles_updates(steps, expected):
+    found = milestones_of(steps)
+    assert [(one.name, one.step, one.is_reached) for one in found] == expected
     for one in found:
-        assert one.epochs == one.step / 195
         assert one.updates == {'start': 0, 'epoch-2': 3164, 'epoch-5': 7910, 'latest': None}[one.name]
 
 
@@ -160,47 +172,43 @@ def test_a_page_without_log_numbers_and_newest_checkpoints(run):
     (run / 'log.jsonl').unlink()
     for step in 30, 31:
         (run / f'model.ckpt-{step}.data-00000-of-00001').write_bytes(b'')
-    contents = gather(run)._replace(checks=CHECKS)
-    assert contents.grids.keys() == {'start', 'latest'}
-    content, pictures = page(contents)
+    content, pictures = report(run)
     assert pictures.keys() == {'start.png', 'latest.png'}
-    for words in ('This run : 15 updates, 1 epochs of its data', 'save them as start, epoch-2, epoch-5 in a folder',
+    for words in ('This run : 15 updates, 1 epochs of its data', 'save them as start, epoch-2, epoch-5 (each .png, ',
                   'has not reached 3,164 updates yet', 'The log is empty', 'No metrics were measured',
                   '<b>in nats</b>', "NOT THE ARTICLE'S: 1 of 2"):
         assert words in Page(content).text
 
 
 def test_numbers_are_shown_with_their_floors(run):
-    contents = gather(run)._replace(checks=CHECKS)
+    milestones = drawn(run, 'trained')
     for is_known in True, False:
-        content, _ = page(contents._replace(results={
-            name: [result('swd7', step, 10.0 + step, '16'), result('swd7', step, 20.0 + step, 'mean'),
-                   result('fid50k', step, 30.0 + step, inception_is_known=is_known),
-                   result('kid7', step, -0.002, floor=-0.001, inception_is_known=is_known)]
-            for name, step in (('start', 0), ('latest', 31))}))
+        content, _ = report(run, [milestone._replace(results=[
+            result('swd7', step, 10.0 + step, '16'), result('swd7', step, 20.0 + step, 'mean'),
+            result('fid50k', step, 30.0 + step, inception_is_known=is_known),
+            result('kid7', step, -0.002, floor=-0.001, inception_is_known=is_known)])
+            for milestone, step in zip(milestones, (0, 31), strict=False)])
         text = Page(content).text
         for words in ('This run faces, crop auto, batch 4, generator at 0.0002, discriminator at 0.0002, 31 updates',
-                      'as under Numbers, after 31 updates swd7 16: 41.00', 'swd7 16 1.50 10.00 41.00',
+                      'as under Numbers swd7 16: 41.00', 'swd7 16 1.50 10.00 41.00',
                       'swd7 mean 1.50 20.00 51.00', 'fid50k 1.50 30.00 61.00',
                       'kid7 -0.00100 -0.00200 -0.00200', 'faces, not the training images'):
             assert words in text
         assert ('Fid50k, kid7: not the Inception graph' in text) == (not is_known)
 
 
-def test_numbers_are_saved_and_a_deleted_checkpoint_is_omitted(trained, run, tmp_path, capsys):
-    def measured(*names):
+def test_numbers_are_saved_and_damaged_ones_measured_again(trained, run, tmp_path):
+    def saved(milestones, *names):
         with open_evaluator(run, 16, MetricOptions(names, None, None, trained / 'cache', 0)) as evaluator:
-            measure(milestones, evaluator, tmp_path / 'numbers.json')
-        results = from_json((tmp_path / 'numbers.json').read_bytes())
-        return {(result.metric, result.protocol['step']) for result in results}
+            assert [bool(milestone.results) for milestone in measured(milestones, evaluator, path)] == [
+                milestone.checkpoint is not None for milestone in milestones]
+        return {(result.metric, result.protocol['step']) for result in from_json(path.read_bytes())}
 
-    milestones = [milestone for milestone in gather(run).milestones if milestone.checkpoint]
-    assert measured('msssim9') == {('msssim9', step) for step in (0, 31)}
-    (run / 'model.ckpt-31.index').unlink()
-    assert measured('msssim5') == {('msssim9', 31), ('msssim9', 0), ('msssim5', 0)}
-    assert 'the report omits its numbers' in capsys.readouterr().out
-    (tmp_path / 'numbers.json').write_bytes(b'[{')
-    assert measured('msssim9') == {('msssim9', 0)}
+    path, milestones = tmp_path / 'numbers.json', drawn(run, 'auto')
+    assert saved(milestones, 'msssim9') == {('msssim9', step) for step in (0, 31)}
+    assert saved(milestones[:1], 'msssim5') == {('msssim9', 31), ('msssim9', 0), ('msssim5', 0)}
+    path.write_bytes(b'[{')
+    assert saved(milestones[:1], 'msssim9') == {('msssim9', 0)}
 
 
 def test_the_articles_figures_are_found_by_name(tmp_path):
@@ -224,20 +232,15 @@ def test_unusable_figures_of_the_article_are_reported(tmp_path):
         article_figures(folder)
 
 
-def test_the_documentation_lists_the_same_differences():
-    lines = (REFERENCE.parent / 'docs' / 'differences.md').read_text(encoding='utf-8').splitlines()
-    start = lines.index('| the article | here | why |') + 2
-    assert lines[start:start + len(DIFFERENCES)] == [f'| {" | ".join(row)} |' for row in DIFFERENCES]
-
-
-def test_the_page_shows_all_differences_with_code_as_code(run):
-    content, _ = page(gather(run)._replace(checks=CHECKS))
-    assert len(DIFFERENCES) >= 8
-    assert {len(row) for row in DIFFERENCES} == {3}
-    assert b'<td><code>tf.layers.*</code></td>' in content
+def test_the_page_shows_the_differences_of_the_documentation_with_code_as_code(run):
+    text = (REFERENCE.parent / 'docs' / 'differences.md').read_text(encoding='utf-8')
+    differences = ROW.findall(text.partition('## ')[0])[2:]
+    assert len(differences) >= 8
+    content, _ = report(run)
+    assert b'<code>tf.layers.*</code></td>' in content
     assert b'`' not in content
     words = Page(content).text.replace(' ', '')  # the page's text has a space on both sides of code
-    for row in DIFFERENCES:
+    for row in differences:
         assert ''.join(row).replace('`', '').replace(' ', '') in words
 
 
@@ -250,7 +253,12 @@ def test_the_page_shows_all_differences_with_code_as_code(run):
 def test_a_run_that_cannot_be_shown_is_reported(run, spoil, message):
     spoil(run)
     with pytest.raises(UserError, match=message):
-        gather(run)
+        report(run)
+
+
+def test_averaged_weights_of_a_run_that_keeps_none_are_refused(fit, faces):
+    with pytest.raises(UserError, match=r'model\.ckpt-1 has no averaged weights, .*; use --weights=trained'):
+        drawn(fit('run', config(faces, max_steps=1)), 'ema')
 
 
 @pytest.mark.parametrize(('flags', 'message'), [

@@ -212,7 +212,7 @@ def test_a_run_that_was_stopped_and_killed_is_the_run_that_was_not(faces, tmp_pa
     for path in folder, undisturbed:
         for status, said in end(start([[f'--model_dir={path}'], []], **limited)):
             assert status == 0, said
-    assert_same_run(folder, undisturbed)
+    assert_same_run(folder, undisturbed, stopped_at=[stopped])
 
 
 LATE = """

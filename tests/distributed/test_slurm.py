@@ -145,10 +145,11 @@ def test_a_canceled_and_requeued_step_is_the_run_of_workers_of_tf_config(faces, 
         assert status == 143, said
         assert said.endswith('stopped; run the same command again to resume\n')
 
-    limited = {**forever, 'max_steps': max(saved_steps(folder)) + 3}
+    stopped = max(saved_steps(folder))
+    limited = {**forever, 'max_steps': stopped + 3}
     for status, said in end([launch_in(variables, command(model_dir=folder, **limited)) for variables in tasks]):
         assert status == 0, said
     undisturbed = tmp_path / 'undisturbed'
     for status, said in end(start([[], []], model_dir=undisturbed, **limited)):
         assert status == 0, said
-    assert_same_run(folder, undisturbed)
+    assert_same_run(folder, undisturbed, stopped_at=[stopped])

@@ -25,6 +25,7 @@ from tests.small_runs import (
     assert_same_run,
     command,
     config,
+    grids,
     log,
     run_command,
     saved_steps,
@@ -70,6 +71,8 @@ def test_a_run_that_was_stopped_and_killed_is_the_run_that_was_not(faces, tmp_pa
     with running(r'step 1\d', *flags, **more) as process:
         process.send_signal(signal.SIGINT)
         assert finish(process) == 0, process.said
+    stopped_at = [7, int(re.search(r'step (\d+) is saved', process.said)[1])]
+    assert grids(tmp_path / 'parts').keys() >= set(stopped_at)
     with running(r'step [23]\d', *flags, **more) as process:
         process.send_signal(signal.SIGKILL)
     last = run_command(*flags, **more)
@@ -84,7 +87,7 @@ def test_a_run_that_was_stopped_and_killed_is_the_run_that_was_not(faces, tmp_pa
     for step in set(saved_steps(tmp_path / 'whole')) - set(saved_steps(tmp_path / 'parts')):  # which took its place
         for path in (tmp_path / 'whole').glob(f'model.ckpt-{step}.*'):
             path.unlink()
-    assert_same_run(tmp_path / 'parts', tmp_path / 'whole')
+    assert_same_run(tmp_path / 'parts', tmp_path / 'whole', stopped_at)
 
 
 @pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
@@ -221,7 +224,7 @@ def test_a_run_that_was_killed_at_its_start_starts_again(fit, faces, capsys):
     (folder / 'model.ckpt-0.index.tempstate123').touch()
     fit('run', config(faces))
     assert 'resuming from the start' in capsys.readouterr().out
-    assert_same_run(folder, whole)
+    assert_same_run(folder, whole, stopped_at=[1])
 
 
 def test_the_newest_five_intact_checkpoints_are_kept(fit, faces):
@@ -259,7 +262,7 @@ def test_a_truncated_line_and_event_are_dropped(fit, faces):
     for step in 2, 3:  # where it was stopped; only runs that save at the same steps keep the same
         for path in [*folder.glob(f'model.ckpt-{step}.*'), *whole.glob(f'model.ckpt-{step}.*')]:
             path.unlink()
-    assert_same_run(folder, whole)
+    assert_same_run(folder, whole, stopped_at=[2])
 
 
 def test_a_run_that_resumes_on_another_platform_warns(fit, faces, capsys):

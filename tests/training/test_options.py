@@ -69,7 +69,7 @@ def test_a_run_with_all_of_them_resumes_bit_for_bit(fit, faces, tmp_path):
     for path in start.parent.iterdir():  # is not needed again
         if path.is_file():
             path.unlink()
-    assert_same_run(whole, fit('halted', config(faces, **more, max_steps=7)))
+    assert_same_run(fit('halted', config(faces, **more, max_steps=7)), whole, stopped_at=[4])
 
 
 def test_a_run_begins_with_the_weights_of_another(fit, faces):
