@@ -13,7 +13,7 @@ def make_session_config(precision, xla=False):
     """Returns the ConfigProto of a session. On a GPU, memory is allocated as needed, not all at once.
 
     Args:
-      precision: one of ``runs.config.PRECISIONS``. On a CPU, bfloat16 is used by oneDNN's matrix products and
+      precision: one of ``runs.settings.PRECISIONS``. On a CPU, bfloat16 is used by oneDNN's matrix products and
         convolutions. On a GPU, float16 is used by matrix products, convolutions and the ops between them. Variables,
         sums of gradients and Adam stay float32.
       xla: whether XLA compiles the graph; for GPUs.

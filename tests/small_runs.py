@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tensorflow.compat.v1 as tf
 
-from dcgan.runs.config import Config
+from dcgan.runs.settings import Config
 from tests.commands import run_script
 
 SCRIPT = Path(__file__).parents[1] / 'train.py'

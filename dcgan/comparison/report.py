@@ -15,9 +15,9 @@ from dcgan.comparison.proof import verdict
 from dcgan.errors import UserError
 from dcgan.metrics.table import TRAINED_ON, notes, number, samples
 from dcgan.runs.checkpoints import ARTICLE_UPDATES
-from dcgan.runs.config import DEFAULTS, PRESETS, Config
 from dcgan.runs.event_log import read_log
 from dcgan.runs.run_directory import RunDirectory
+from dcgan.runs.settings import DEFAULTS, PRESETS, Config
 
 FOLDER = Path(__file__).parent
 DIFFERENCES = FOLDER.parents[1] / 'docs' / 'differences.md'

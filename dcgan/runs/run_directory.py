@@ -12,7 +12,7 @@ import filelock
 
 from dcgan.errors import UserError, reason_of
 from dcgan.files import local_path, safe_name, write_atomically
-from dcgan.runs.config import DEFAULTS, MAY_CHANGE, problem_of
+from dcgan.runs.settings import DEFAULTS, MAY_CHANGE, parse_record
 
 WILDCARDS = '[]*?\\'  # in a path: TensorFlow takes them for a pattern when it looks for a checkpoint
 
@@ -125,7 +125,7 @@ class RunDirectory:
         """
         path = self.path / 'config.json'
         try:
-            config = json.loads(path.read_bytes())
+            config = parse_record(json.loads(path.read_bytes()))
         except FileNotFoundError as error:
             raise UserError(f'{self.path} holds checkpoints, but no config.json that says how they were made; restore '
                            'it, or choose another --model_dir') from error
@@ -133,11 +133,6 @@ class RunDirectory:
             raise UserError(f'cannot read {path}: {error.strerror}; choose another run with --model_dir') from error
         except (ValueError, RecursionError) as error:
             raise UserError(f'{path} is damaged: {error}; restore it, or choose another --model_dir') from error
-        if not isinstance(config, dict):
-            raise UserError(f'{path} is damaged: expected settings, found {config!r:.40}; restore it, or choose '
-                           'another --model_dir')
-        if problem := problem_of(config):
-            raise UserError(f'{path} is damaged: {problem}; restore it, or choose another --model_dir')
         return config
 
     def write_config(self, config):

@@ -3,7 +3,7 @@
 import math
 
 from dcgan.errors import UserError
-from dcgan.runs.config import MAX_IMAGE_SIZE
+from dcgan.runs.settings import MAX_IMAGE_SIZE
 
 MAX_VALUES = 1 << 28  # in all variables; at full size there are 18.9 million
 MAX_LAYER_VALUES = 1 << 26  # in the outputs of a layer for one image; at full size there are 131,072

@@ -16,9 +16,9 @@ from dcgan.distributed.heartbeat import JOIN_TIMEOUT
 from dcgan.errors import UserError
 from dcgan.files import local_path
 from dcgan.runs.checkpoints import Checkpoints
-from dcgan.runs.config import DEFAULTS, MAY_DIFFER, describe_preset
 from dcgan.runs.event_log import EventLog
 from dcgan.runs.run_directory import RunDirectory, default_model_dir, samples_name
+from dcgan.runs.settings import DEFAULTS, MAY_DIFFER, describe_preset
 from dcgan.sampling.pictures import grid
 from dcgan.sampling.real_images import real_images_of
 from dcgan.training.collapse import CollapseDetector
@@ -188,7 +188,7 @@ def _print_header(source, pack, graph, schedule, checkpoints):
         print(f'warning     {missing}')
     print(f'crop        {pack.describe_crop()}')
     if not first_step:
-        print(f'preset      {describe_preset(config, len(pack.images))}')
+        print(f'preset      {describe_preset(config)}')
     print(f'steps       {schedule.last_step}, {schedule.epoch_steps} an epoch, {config.batch_size} images each'
           + (f' on each of {workers} workers' if workers > 1 else ''))
     print(f'parameters  generator {_parameters(graph.dcgan.g):,}, discriminator {_parameters(graph.dcgan.d):,}')

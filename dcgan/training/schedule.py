@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from dcgan.runs.checkpoints import is_milestone
-from dcgan.runs.config import Config
+from dcgan.runs.settings import Config
 
 EARLY_GRIDS = 100, 200, 500, 1_000  # the first epoch of a full-size run takes hours
 GRID_GAP = 100  # an epoch of a small data set takes seconds

@@ -18,7 +18,7 @@ from dcgan.comparison.report import page, read_settings
 from dcgan.errors import UserError
 from dcgan.metrics.evaluator import MetricOptions, Result, open_evaluator
 from dcgan.metrics.results import from_json
-from dcgan.runs.config import PRESETS
+from dcgan.runs.settings import PRESETS
 from dcgan.sampling import WEIGHTS
 from dcgan.training.loop import train
 from tests.commands import run_script

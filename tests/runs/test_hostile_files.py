@@ -8,9 +8,9 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from dcgan.errors import UserError
-from dcgan.runs.config import Config
 from dcgan.runs.event_log import read_log
 from dcgan.runs.run_directory import RunDirectory
+from dcgan.runs.settings import Config
 from tests.small_runs import command, config, log, variables
 
 WRONG = [None, True, 'text', -1, 0, 1.5, 10**400, [], [1], {}, {'a': {}}]
