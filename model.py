@@ -1,7 +1,9 @@
 """The article's DCGAN: a generator, a discriminator, and the two trained against each other.
 
-Variable names, shapes, collections and end points are those that TensorFlow 1.15 built from the article's code
-(``reference/``). Four places differ from the article; each is marked "Differs" with its reason.
+The article ("使用DCGAN实现人脸图像生成", 流浪的鱼, 51CTO, 2019) has this code from https://github.com/sugyan/tf-dcgan,
+Copyright (c) 2016 Yoshihiro Sugi, MIT License (LICENSE), and so has ``class DCGAN``, which the article does not print.
+Variable names, shapes, collections and end points are those that TensorFlow 1.15 built from it (``reference/``). Four
+places differ; each is marked "Differs" with its reason.
 """
 
 import tensorflow.compat.v1 as tf
@@ -25,12 +27,14 @@ class Generator:
           inputs: latents, float32 [n, z_dim].
           training: whether batch normalization uses the statistics of this batch, or the moving averages.
         """
-        outputs = tf.convert_to_tensor(inputs)
+        inputs = tf.convert_to_tensor(inputs)
         with tf.variable_scope('g', reuse=self.reuse):
+            # Latents to small maps.
             with tf.variable_scope('reshape'):
-                outputs = ops.dense(outputs, self.depths[0] * self.s_size * self.s_size)
+                outputs = ops.dense(inputs, self.depths[0] * self.s_size * self.s_size)
                 outputs = tf.reshape(outputs, [-1, self.s_size, self.s_size, self.depths[0]])
                 outputs = tf.nn.relu(ops.batch_normalization(outputs, training=training), name='outputs')
+            # Four transposed convolutions, each twice as high and wide.
             with tf.variable_scope('deconv1'):
                 outputs = ops.conv2d_transpose(outputs, self.depths[1], [5, 5], strides=(2, 2), padding='SAME')
                 outputs = tf.nn.relu(ops.batch_normalization(outputs, training=training), name='outputs')
@@ -42,6 +46,7 @@ class Generator:
                 outputs = tf.nn.relu(ops.batch_normalization(outputs, training=training), name='outputs')
             with tf.variable_scope('deconv4'):
                 outputs = ops.conv2d_transpose(outputs, self.depths[4], [5, 5], strides=(2, 2), padding='SAME')
+            # Images.
             with tf.variable_scope('tanh'):
                 outputs = tf.tanh(outputs, name='outputs')
         self.reuse = True
@@ -70,6 +75,7 @@ class Discriminator:
 
         outputs = tf.convert_to_tensor(inputs)
         with tf.name_scope('d' + name), tf.variable_scope('d', reuse=self.reuse):
+            # Four convolutions, each half as high and wide.
             with tf.variable_scope('conv1'):
                 outputs = ops.conv2d(outputs, self.depths[1], [5, 5], strides=(2, 2), padding='SAME')
                 outputs = leaky_relu(ops.batch_normalization(outputs, training=training), name='outputs')
@@ -82,10 +88,11 @@ class Discriminator:
             with tf.variable_scope('conv4'):
                 outputs = ops.conv2d(outputs, self.depths[4], [5, 5], strides=(2, 2), padding='SAME')
                 outputs = leaky_relu(ops.batch_normalization(outputs, training=training), name='outputs')
+            # Logits of two classes.
             with tf.variable_scope('classify'):
                 # Differs: the article fixes the batch size here; this takes any number of images.
-                outputs = tf.reshape(outputs, [-1, outputs.shape[1:].num_elements()])
-                outputs = ops.dense(outputs, 2, name='outputs')
+                reshape = tf.reshape(outputs, [-1, outputs.shape[1:].num_elements()])
+                outputs = ops.dense(reshape, 2, name='outputs')
         self.reuse = True
         self.variables = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope='d')
         return outputs
@@ -97,7 +104,6 @@ class DCGAN:
     Attributes:
       g, d: the generator and the discriminator.
       z: latents of a batch, float32 [batch_size, z_dim], uniform in [-1, 1).
-      generated: the images generated from ``z``; set by ``loss``.
     """
 
     def __init__(self, batch_size=128, s_size=4, z_dim=100,
@@ -117,15 +123,28 @@ class DCGAN:
         Args:
           traindata: real images, float32 [batch_size, height, width, 3] in [-1, 1].
         """
-        self.generated = self.g(self.z, training=True)
-        g_outputs = self.d(self.generated, training=True, name='g')
+        generated = self.g(self.z, training=True)
+        g_outputs = self.d(generated, training=True, name='g')
         t_outputs = self.d(traindata, training=True, name='t')
-        tf.add_to_collection('g_losses', tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=tf.ones([self.batch_size], dtype=tf.int64), logits=g_outputs)))
-        tf.add_to_collection('d_losses', tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=tf.ones([self.batch_size], dtype=tf.int64), logits=t_outputs)))
-        tf.add_to_collection('d_losses', tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=tf.zeros([self.batch_size], dtype=tf.int64), logits=g_outputs)))
+        # The generator wants its images taken for real, the discriminator wants both told apart.
+        tf.add_to_collection(
+            'g_losses',
+            tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(
+                    labels=tf.ones([self.batch_size], dtype=tf.int64),
+                    logits=g_outputs)))
+        tf.add_to_collection(
+            'd_losses',
+            tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(
+                    labels=tf.ones([self.batch_size], dtype=tf.int64),
+                    logits=t_outputs)))
+        tf.add_to_collection(
+            'd_losses',
+            tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(
+                    labels=tf.zeros([self.batch_size], dtype=tf.int64),
+                    logits=g_outputs)))
         return {
             self.g: tf.add_n(tf.get_collection('g_losses'), name='total_g_loss'),
             self.d: tf.add_n(tf.get_collection('d_losses'), name='total_d_loss'),
@@ -139,10 +158,12 @@ class DCGAN:
           learning_rate, beta1: of both Adams.
           optimizers: two ``tf.train.Optimizer`` for ``g`` and ``d`` in place of these Adams.
         """
-        # Differs: optimizers may be passed in, so that averaging over workers and loss scaling wrap them from outside.
-        g_opt, d_opt = optimizers or (tf.train.AdamOptimizer(learning_rate=learning_rate, beta1=beta1),
-                                      tf.train.AdamOptimizer(learning_rate=learning_rate, beta1=beta1))
+        g_opt = tf.train.AdamOptimizer(learning_rate=learning_rate, beta1=beta1)
+        d_opt = tf.train.AdamOptimizer(learning_rate=learning_rate, beta1=beta1)
+        if optimizers:  # Differs: averaging over workers and loss scaling wrap them from outside
+            g_opt, d_opt = optimizers
         g_opt_op = g_opt.minimize(losses[self.g], var_list=self.g.variables)
         d_opt_op = d_opt.minimize(losses[self.d], var_list=self.d.variables)
+        # Both in one step.
         with tf.control_dependencies([g_opt_op, d_opt_op]):
             return tf.no_op(name='train')

@@ -217,7 +217,7 @@ def _measure(built, reference):
     """Returns {name in ``NUMBERS``: largest difference}, computed in the default graph."""
     dcgan, theirs = built.dcgan, reference.numbers
     losses = {'g_loss': built.losses[dcgan.g], 'd_loss': built.losses[dcgan.d]}
-    outputs = {'generated': dcgan.generated, 'generated_inference': dcgan.g(dcgan.z, training=False),
+    outputs = {'generated': 'g/tanh/outputs:0', 'generated_inference': dcgan.g(dcgan.z, training=False),
                'g_logits': 'dg/d/classify/outputs/BiasAdd:0', 't_logits': 'dt/d/classify/outputs/BiasAdd:0',
                'g_gradient_norms': _gradient_norms(losses['g_loss'], dcgan.g.variables),
                'd_gradient_norms': _gradient_norms(losses['d_loss'], dcgan.d.variables)}
@@ -229,7 +229,7 @@ def _measure(built, reference):
         tf.train.Saver().restore(session, reference.checkpoint)
         ours = session.run(outputs, feeds[0])
         steps = [session.run([losses, normalized, built.train], feed)[:2] for feed in feeds]
-        ours['generated_after'] = session.run(dcgan.generated, feeds[0])
+        ours['generated_after'] = session.run('g/tanh/outputs:0', feeds[0])
         variables = session.run({variable.op.name: variable for variable in tf.global_variables()})
     ours |= {name: np.stack([of_step[name] for of_step, _ in steps]) for name in losses}
     return {**{name: _largest(ours[name], theirs[name], of=theirs[name] if 'norms' in name else 1) for name in ours},

@@ -71,7 +71,8 @@ def build_graph(config, images, cluster, init_checkpoint=None):
     with tf.control_dependencies([train_op]):
         step = global_step.read_value()
     latents = seed_latents(tf.range(GRID[0] * GRID[1], dtype=tf.int64), config.z_dim)
-    metrics = cluster.all_reduce_mean([losses[dcgan.g], losses[dcgan.d], _spread(dcgan.generated, reals)])
+    generated = tf.get_default_graph().get_tensor_by_name('g/tanh/outputs:0')
+    metrics = cluster.all_reduce_mean([losses[dcgan.g], losses[dcgan.d], _spread(generated, reals)])
     metrics = dict(zip(('g_loss', 'd_loss', 'spread'), metrics, strict=True), step=step)
     samples = sample_grid(dcgan.g, latents, *GRID)
     start = tf.group(batches.initializer, *cluster.broadcast(tf.global_variables()))
