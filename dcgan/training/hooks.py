@@ -14,9 +14,11 @@ import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 from dcgan.errors import UserError
+from dcgan.runs.event_log import EventLog
 from dcgan.runs.run_directory import samples_name
 from dcgan.signals import SIGPIPE, STOP_SIGNALS, answering_at_once, handle_stop_signals
-from dcgan.training.collapse import WINDOW
+from dcgan.training.collapse import WINDOW, CollapseDetector
+from dcgan.training.evaluation import TrainingEvaluator
 
 
 class StopHook(tf.train.SessionRunHook):
@@ -310,3 +312,29 @@ class CheckpointHook(_MetricsHook):
 
     def _save(self, session, step):
         self._checkpoints.save(session, self._saver, step, self._schedule.epoch_steps)
+
+
+def chief_hooks(stack, run, saver, graph, schedule, stop, real_images, cache_dir):
+    """Returns the hooks that watch, draw, log and save a run, in the order in which they act.
+
+    Args:
+      stack: an ExitStack, which ends the progress.
+      run: the Checkpoints of the run.
+      saver: a Saver of all variables.
+      graph: the TrainGraph.
+      schedule: the Schedule.
+      stop: the StopHook.
+      real_images: the RealImages of the training.
+      cache_dir: folder of temporary files.
+    """
+    event_log = EventLog(run.directory, run.latest or 0, tf.get_default_graph())
+    detector = CollapseDetector(event_log.entries)
+    evaluator = schedule.config.evaluate_steps and TrainingEvaluator(
+        graph, real_images, run, event_log.entries, cache_dir)
+    return [
+        stack.enter_context(ProgressHook(detector, evaluator, graph.metrics, schedule, stop)),
+        NanHook(run, graph.metrics, schedule),
+        SampleHook(run.directory, event_log, graph, schedule),
+        LogHook(event_log, detector, evaluator, graph.metrics, schedule),
+        CheckpointHook(run, saver, graph.metrics, schedule),
+    ]
