@@ -79,18 +79,18 @@ class Decoded(NamedTuple):
     shape: tuple[int, int]
 
 
-def decode(encoded, wait_for_memory=lambda size: None):
+def decode(encoded, max_memory=MAX_MEMORY):
     """Decodes an image.
 
     Args:
       encoded: bytes, the content of a file in one of ``FORMATS``.
-      wait_for_memory: function of the bytes of memory that decoding takes at most; called before it begins.
+      max_memory: bytes that decoding may take.
 
     Returns:
       A Decoded.
 
     Raises:
-      UserError: the file is damaged, in another format, or has more pixels than ``MAX_PIXELS`` or ``MAX_MEMORY`` allow.
+      UserError: the file is damaged, in another format, or has too many pixels.
     """
     if not encoded:
         raise UserError('the file is empty')
@@ -103,10 +103,9 @@ def decode(encoded, wait_for_memory=lambda size: None):
         if is_halved:
             image.draft(None, (image.width // 2, image.height // 2))
         needed = _memory(image, size)
-        if needed > MAX_MEMORY:
+        if needed > max_memory:
             raise UserError(f'decoding {size[0]}x{size[1]} pixels of {image.format} takes {needed:,} bytes of memory; '
-                            f'the limit is {MAX_MEMORY:,}')
-        wait_for_memory(needed)
+                            f'the limit is {max_memory:,}; save it with fewer pixels')
         image.load()
         orientation = image.getexif().get(ORIENTATION, 1)
         orientation = orientation if orientation in TRANSPOSES else 1

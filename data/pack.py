@@ -21,7 +21,7 @@ import filelock
 import numpy as np
 
 from data.crop import CROPS, MAX_PIXELS, RESIZER, crop_of
-from data.decoders import decoders
+from data.decoding import decode_images
 from dcgan.errors import UserError, reason_of
 from dcgan.files import CACHE_DIR, local_path, replacing, safe_name, write_atomically
 from dcgan.progress import Progress
@@ -212,9 +212,9 @@ def _write_images(file, source, crop, size, facts_path):
     limit = min(max(MAX_BROKEN[0], int(MAX_BROKEN[1] * count)), count - 1)
     shape, broken = None, {}
     _write_header(file, count, size)
-    with (decoders(source, crop, size) as results,
+    with (contextlib.closing(decode_images(source.images(), crop, size)) as results,
           Progress(f'packing {source.name}', count, 'images') as progress):
-        for name, result in zip(source.names, results, strict=True):
+        for name, result in results:
             progress.update()
             if not isinstance(result, UserError):
                 shape = shape or result[0]

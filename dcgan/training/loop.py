@@ -10,7 +10,8 @@ import tensorflow.compat.v1 as tf
 from data.celeba import missing_images
 from data.pack import make_pack
 from data.source import open_source, require_outside
-from dcgan.device import cores, describe_device, faster_precision, gpu, make_session_config, processor
+from dcgan.cores import cores
+from dcgan.device import describe_device, faster_precision, gpu, make_session_config, processor
 from dcgan.distributed.collectives import make_cluster
 from dcgan.distributed.heartbeat import JOIN_TIMEOUT
 from dcgan.errors import UserError

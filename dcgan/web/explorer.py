@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 
-from data.decoders import decode_one
+from data.decoding import decode_one
 from dcgan.progress import Progress
 from dcgan.sampling.checkpoint import find, read, read_all, step_of
 from dcgan.sampling.draw import neighbours
