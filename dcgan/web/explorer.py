@@ -87,7 +87,7 @@ class Explorer:
         Raises:
           UserError: it is damaged, too large, in another format, or lacks the shape that the run's crop expects.
         """
-        return decode_one(encoded, crop_setting(self._run), self.size, max_memory=1 << 28, seconds=10)
+        return decode_one(encoded, crop_setting(self._run), self.size, max_memory=1 << 29, seconds=10)
 
     def project(self, at, weights, photo):
         """Returns the Projection of a photo, as ``decode`` returns it."""

@@ -297,21 +297,11 @@ def intact(tmp_path_factory):
     return open_source(folder), pack.path.parent, pack.path.name, np.array(pack.images)
 
 
-def folder_in_place(path):
-    path.unlink(missing_ok=True)
-    (path / 'sub').mkdir(parents=True)
-
-
 @pytest.mark.parametrize('spoil', [
     cut, flip, lambda path: path.write_bytes(b''), lambda path: np.save(path, np.zeros([3, 16, 16, 3], np.uint8)),
     lambda path: path.with_suffix('.json').unlink(), lambda path: path.with_suffix('.json').write_text('[]'),
-    lambda path: path.with_suffix('.json').write_text('[' * 100_000), facts_with(crc32='1'), facts_with(crc32=1e400),
-    lambda path: path.with_suffix('.json').write_text(f'{{"crc32": {"9" * 5000}}}'), facts_with(source_shape=[0, -5]),
-    lambda path: path.with_suffix('.json').write_bytes(b'\xff\xfe'), facts_with(source_shape=[1e300, 4]),
-    facts_with(source_shape=None), facts_with(source_shape=[[24], 20]), facts_with(source_shape='24'),
-    facts_with(broken=[]), facts_with(broken={'elsewhere.png': 'x'}), facts_with(broken={'000001.png': 'x'}),
-    folder_in_place, lambda path: folder_in_place(path.with_suffix('.json')),
-    lambda path: (path.unlink(), folder_in_place(path.with_suffix('.lock')), path.write_bytes(b'x'))])
+    lambda path: path.with_suffix('.json').write_bytes(b'\xff\xfe'), facts_with(crc32='1'),
+    facts_with(source_shape=None), facts_with(broken={'000001.png': 'x'})])
 def test_a_corrupt_pack_is_rebuilt(tmp_path, capsys, spoil, intact):
     source, folder, name, images = intact
     path = Path(shutil.copytree(folder, tmp_path / 'cache')) / name
