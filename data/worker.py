@@ -34,8 +34,10 @@ class Decoder(SpawnProcess):
 
 
 def begin():
-    """Prepares a process of a pool: it ends with its parent, however that ends."""
+    """Prepares a process of a pool: it ends with its parent, however that ends, and only then."""
     _be_quiet()
+    if hasattr(os, 'setsid'):
+        os.setsid()  # signals of the terminal are for the parent
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
