@@ -6,19 +6,19 @@
 The check reads every image, which takes some minutes. It exits with status 0 if it finds no problem.
 """
 
+import contextlib
 import hashlib
 import itertools
 import json
 import re
 import sys
 from collections import Counter
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 from absl import app
 
-from data.cores import available_cores
-from data.crop import CELEBA_SHAPE, decode
+from data.crop import CELEBA_SHAPE
+from data.decoding import decode_images
 from data.source import open_source
 from dcgan.errors import UserError
 from dcgan.progress import Progress
@@ -72,20 +72,23 @@ def problems_of(source):
     """
     checksums = json.loads(CHECKSUMS.read_text())
 
-    def check(name):
-        try:
-            encoded = source.read(name)
-            height, width = decode(encoded).shape
-        except UserError as error:
-            return 'broken image', f'{name}: {error}'
+    has_right_checksum = {}
+
+    def with_checksums():
+        for name, content in source.images():
+            checksum = checksums.get(Path(name).name)
+            if checksum and isinstance(content, bytes):
+                has_right_checksum[name] = hashlib.sha256(content).hexdigest().startswith(checksum)
+            yield name, content
+
+    def check(name, answer):
+        if isinstance(answer, UserError):
+            return 'broken image', f'{name}: {answer}'
+        (height, width), _ = answer
         if (height, width) != CELEBA_SHAPE:
             return 'not 178x218 pixels', f'{name}: {width}x{height}'
-        checksum = checksums.get(Path(name).name)
-        if checksum is None:
-            return 'no checksum', name
-        if hashlib.sha256(encoded).hexdigest()[:len(checksum)] != checksum:
-            return 'wrong checksum', name
-        return 'right checksum', name
+        checksum = {True: 'right', False: 'wrong', None: 'no'}[has_right_checksum.get(name)]
+        return f'{checksum} checksum', name
 
     numbers = _numbers(source.names)
     if len(numbers) < len(source.names):
@@ -98,9 +101,9 @@ def problems_of(source):
     if missing:
         yield missing
     found = {}
-    with ThreadPool(2 * available_cores()) as pool:
-        results = pool.imap(check, source.names, chunksize=64)
-        for result, example in Progress(f'checking {source.name}', len(source.names), 'images').of(results):
+    with contextlib.closing(decode_images(with_checksums(), 'auto', 16)) as answers:
+        for name, answer in Progress(f'checking {source.name}', len(source.names), 'images').of(answers):
+            result, example = check(name, answer)
             found.setdefault(result, []).append(example)
     for result, examples in found.items():
         if result not in ('no checksum', 'right checksum'):

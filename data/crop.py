@@ -27,15 +27,14 @@ FULL_JPEG = 1 << 26  # pixels; larger JPEGs are decoded at half their width and 
 STRIP = 1 << 20  # pixels that are converted at a time
 
 ORIENTATION = 0x0112  # EXIF tag
-# What turns a stored image upright, and whether that swaps the axes, flips columns and flips rows of the stored one.
-TRANSPOSES = {
-    2: (Image.Transpose.FLIP_LEFT_RIGHT, False, True, False),
-    3: (Image.Transpose.ROTATE_180, False, True, True),
-    4: (Image.Transpose.FLIP_TOP_BOTTOM, False, False, True),
-    5: (Image.Transpose.TRANSPOSE, True, False, False),
-    6: (Image.Transpose.ROTATE_270, True, False, True),
-    7: (Image.Transpose.TRANSVERSE, True, True, True),
-    8: (Image.Transpose.ROTATE_90, True, True, False),
+TRANSPOSES = {  # what turns a stored image upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
 }
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit is lower than the pixels of some cameras
@@ -66,31 +65,29 @@ def crop_of(crop, shape):
 
 
 class Decoded(NamedTuple):
-    """A decoded image, as it is stored; a viewer may show it turned.
+    """A decoded image, upright.
 
     Attributes:
       image: a loaded ``PIL.Image`` in the file's own mode; of an animation, the first frame.
-      orientation: EXIF's number, 1 to 8.
       shape: (height, width) of what a viewer shows, in pixels; that of ``image`` may be smaller.
     """
 
     image: Image.Image
-    orientation: int
     shape: tuple[int, int]
 
 
-def decode(encoded, wait_for_memory=lambda size: None):
+def decode(encoded, max_memory=MAX_MEMORY):
     """Decodes an image.
 
     Args:
       encoded: bytes, the content of a file in one of ``FORMATS``.
-      wait_for_memory: function of the bytes of memory that decoding takes at most; called before it begins.
+      max_memory: bytes that decoding may take.
 
     Returns:
       A Decoded.
 
     Raises:
-      UserError: the file is damaged, in another format, or has more pixels than ``MAX_PIXELS`` or ``MAX_MEMORY`` allow.
+      UserError: the file is damaged, in another format, or has too many pixels.
     """
     if not encoded:
         raise UserError('the file is empty')
@@ -103,22 +100,23 @@ def decode(encoded, wait_for_memory=lambda size: None):
         if is_halved:
             image.draft(None, (image.width // 2, image.height // 2))
         needed = _memory(image, size)
-        if needed > MAX_MEMORY:
+        if needed > max_memory:
             raise UserError(f'decoding {size[0]}x{size[1]} pixels of {image.format} takes {needed:,} bytes of memory; '
-                            f'the limit is {MAX_MEMORY:,}')
-        wait_for_memory(needed)
+                            f'the limit is {max_memory:,}; save it with fewer pixels')
         image.load()
-        orientation = image.getexif().get(ORIENTATION, 1)
-        orientation = orientation if orientation in TRANSPOSES else 1
         width, height = size if is_halved else image.size
-        return Decoded(image, orientation, (width, height) if orientation > 4 else (height, width))
+        orientation = image.getexif().get(ORIENTATION)
+        if orientation not in TRANSPOSES:
+            return Decoded(image, (height, width))
+        shape = (width, height) if orientation > 4 else (height, width)
+        return Decoded(image.transpose(TRANSPOSES[orientation]), shape)
 
 
 def crop_and_resize(decoded, crop, size):
-    """Crops a Decoded image, as a viewer shows it, and resizes the result to size x size pixels.
+    """Crops a Decoded image and resizes the result to size x size pixels.
 
-    Applies the EXIF rotation, puts transparent images on white, and scales 16-bit gray to 8 bits. A large image is
-    converted in strips, with the same result bit for bit.
+    Puts transparent images on white, and scales 16-bit gray to 8 bits. A large image is converted in strips, with the
+    same result bit for bit.
 
     Returns:
       A ``PIL.Image`` of mode RGB.
@@ -127,17 +125,17 @@ def crop_and_resize(decoded, crop, size):
       UserError: the crop is for CelebA, and the image has another shape; or its pixels cannot be converted.
     """
     image = decoded.image
-    rows, columns = crop_of(crop, image.size if decoded.orientation > 4 else image.size[::-1])
+    rows, columns = crop_of(crop, image.size[::-1])
     height, width = rows.stop - rows.start, columns.stop - columns.start
     step = max(1, STRIP // width)
     with _as_user_errors('convert'):
         if height <= step:
             # Crop first: resize(box=...) would let pixels outside the crop bleed in.
-            return _strip(decoded, rows, columns).resize((size, size), Image.Resampling.BILINEAR)
+            return _strip(image, rows, columns).resize((size, size), Image.Resampling.BILINEAR)
         # Pillow resizes the rows first, then the columns; the rows do not depend on each other.
         narrow = Image.new('RGB', (size, height))
         for start in range(rows.start, rows.stop, step):
-            strip = _strip(decoded, slice(start, min(start + step, rows.stop)), columns)
+            strip = _strip(image, slice(start, min(start + step, rows.stop)), columns)
             narrow.paste(strip.resize((size, strip.height), Image.Resampling.BILINEAR), (0, start - rows.start))
         return narrow.resize((size, size), Image.Resampling.BILINEAR)
 
@@ -160,26 +158,14 @@ def _memory(image, size):
     """Returns the bytes of memory that decoding takes at most, as measured; ``size`` is that of the file, in pixels."""
     pixels, file_pixels = image.width * image.height, size[0] * size[1]
     if image.format in ('PNG', 'BMP', 'GIF'):
-        return 4 * pixels
+        return 8 * pixels  # 4 of them to turn it upright
     if image.format in ('JPEG', 'MPO'):  # a progressive one is kept as coefficients meanwhile
-        return 4 * pixels + (2 * len(image.getbands()) * file_pixels if image.info.get('progressive') else 0)
+        return 8 * pixels + (2 * len(image.getbands()) * file_pixels if image.info.get('progressive') else 0)
     return (12 if image.format == 'TIFF' else 16) * pixels
 
 
-def _strip(decoded, rows, columns):
-    """Returns rows and columns of a Decoded image as a viewer shows it, in RGB."""
-    image = decoded.image
-    left, top, right, bottom = columns.start, rows.start, columns.stop, rows.stop
-    if decoded.orientation == 1:
-        return _to_rgb(image.crop((left, top, right, bottom)))
-    transpose, swaps, flips_columns, flips_rows = TRANSPOSES[decoded.orientation]
-    if swaps:
-        left, top, right, bottom = top, left, bottom, right
-    if flips_columns:
-        left, right = image.width - right, image.width - left
-    if flips_rows:
-        top, bottom = image.height - bottom, image.height - top
-    return _to_rgb(image.crop((left, top, right, bottom)).transpose(transpose))
+def _strip(image, rows, columns):
+    return _to_rgb(image.crop((columns.start, rows.start, columns.stop, rows.stop)))
 
 
 def _to_rgb(image):

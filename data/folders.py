@@ -1,5 +1,6 @@
 """Finds images in a folder, at any depth."""
 
+import functools
 import heapq
 import os
 import stat
@@ -27,8 +28,9 @@ def open_folder(root):
       root: a Path.
 
     Returns:
-      The stamps of the images, {name: stamp}; what was skipped, {reason: [name]}; a function that takes the name of an
-      image and returns its bytes. Names are paths within the folder, with forward slashes.
+      The stamps of the images, {name: stamp}; what was skipped, {reason: [name]}; a function that takes the sorted
+      names and yields (name, content) of each, see ``read_in_order``. Names are paths within the folder, with forward
+      slashes.
 
     Raises:
       UserError: the folder itself cannot be read.
@@ -57,18 +59,30 @@ def open_folder(root):
                 raise UserError(f'cannot read {path}: {reason_of(error)}') from error
             skipped[UNREADABLE].append(prefix)
 
-    def read(name):
-        try:
-            with open(os.path.join(root, name), 'rb', buffering=0) as file:  # takes a third of read_bytes()'s time
-                size = os.fstat(file.fileno()).st_size
-                content = b'' if size > MAX_BYTES else file.read()
-        except OSError as error:
-            raise UserError(f'cannot read the file: {reason_of(error)}') from error
-        if size > MAX_BYTES:
-            raise UserError(f'the file has more than {MAX_BYTES:,} bytes, the limit')
-        return content
+    def read(name, limit):
+        with open(os.path.join(root, name), 'rb', buffering=0) as file:  # takes a third of read_bytes()'s time
+            return file.read(min(os.fstat(file.fileno()).st_size, limit))
 
-    return files, dict(skipped), read
+    return files, dict(skipped), functools.partial(read_in_order, read)
+
+
+def read_in_order(read, names):
+    """Yields (name, content) of each name: bytes, or a UserError that says why they cannot be read.
+
+    Args:
+      read: function (name, limit) that returns at most the first ``limit`` bytes; may raise UserError or OSError.
+      names: the names of the images.
+    """
+    for name in names:
+        try:
+            content = read(name, MAX_BYTES + 1)
+            if len(content) > MAX_BYTES:
+                content = UserError(f'the file has more than {MAX_BYTES:,} bytes, the limit')
+        except UserError as error:
+            content = error
+        except OSError as error:
+            content = UserError(f'cannot read the file: {reason_of(error)}')
+        yield name, content
 
 
 def is_run_directory(path):

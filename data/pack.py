@@ -20,8 +20,8 @@ from typing import NamedTuple
 import filelock
 import numpy as np
 
-from data.crop import CROPS, MAX_PIXELS, RESIZER, crop_of
-from data.decoders import decoders
+from data.crop import CROPS, RESIZER, crop_of
+from data.decoding import decode_images
 from dcgan.errors import UserError, reason_of
 from dcgan.files import CACHE_DIR, local_path, replacing, safe_name, write_atomically
 from dcgan.progress import Progress
@@ -111,16 +111,12 @@ def _load(path, source, expected):
         return None
     try:
         facts = json.loads(facts_path.read_bytes())
-        height, width = facts['source_shape']
-        broken, crc32 = facts['broken'], facts['crc32']
+        broken, (height, width) = facts['broken'], facts['source_shape']
         images = np.lib.format.open_memmap(path, 'r')
         shape = len(source.names) - len(broken), expected['size'], expected['size'], 3
-        if (all(type(number) is int for number in (height, width, crc32)) and min(height, width) > 0
-                and height * width <= MAX_PIXELS and broken.keys() <= set(source.names)
-                and all(isinstance(reason, str) for reason in broken.values())
-                and (images.dtype, images.shape) == (np.uint8, shape) and _checksum(path) == crc32):
+        if (images.dtype, images.shape) == (np.uint8, shape) and _checksum(path) == facts['crc32']:
             pack = Pack(images, path, facts_path, (height, width), *crop_of(expected['crop'], (height, width)), broken,
-                        crc32)
+                        facts['crc32'])
             if facts != {**facts, **expected}:
                 with contextlib.suppress(OSError):  # the pack may be in a folder that others share
                     _write_facts(facts_path, {**facts, **expected})
@@ -132,14 +128,11 @@ def _load(path, source, expected):
 
 
 def _build(path, source, facts):
-    for suffix in '.npy', '.json', '.lock':
-        if path.with_suffix(suffix).is_dir():
-            _remove(path.with_suffix(suffix))
     with _locked(path):
         if path.exists() and (pack := _load(path, source, facts)):  # another process has built it meanwhile
             return pack
         for part in path.parent.glob(f'{glob.escape(path.stem)}.*.part'):  # a killed process left it
-            _remove(part)
+            part.unlink()
         _remove_outdated(path, facts)
         needed, free = _file_size(source, facts['size']), shutil.disk_usage(path.parent).free
         if needed > free:
@@ -192,18 +185,11 @@ def _remove_pack(path):
     try:
         with lock:
             for file in (path, *path.parent.glob(f'{glob.escape(path.stem)}.*.part'), path.with_suffix('.json')):
-                _remove(file)
-        _remove(path.with_suffix('.lock'))
+                file.unlink(missing_ok=True)
+        path.with_suffix('.lock').unlink(missing_ok=True)
     except (OSError, filelock.Timeout):  # another process is building it, or has it open on Windows
         return False
     return True
-
-
-def _remove(path):
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _write_images(file, source, crop, size, facts_path):
@@ -212,9 +198,9 @@ def _write_images(file, source, crop, size, facts_path):
     limit = min(max(MAX_BROKEN[0], int(MAX_BROKEN[1] * count)), count - 1)
     shape, broken = None, {}
     _write_header(file, count, size)
-    with (decoders(source, crop, size) as results,
+    with (contextlib.closing(decode_images(source.images(), crop, size)) as results,
           Progress(f'packing {source.name}', count, 'images') as progress):
-        for name, result in zip(source.names, results, strict=True):
+        for name, result in results:
             progress.update()
             if not isinstance(result, UserError):
                 shape = shape or result[0]

@@ -1,19 +1,17 @@
 """Finds images in .parquet files, as the Hugging Face hub serves data sets: a row is an image."""
 
 import collections
+import functools
 import importlib.util
+import itertools
 import os
 import posixpath
-import threading
 from pathlib import Path
 
 from data.folders import MAX_BYTES
 from dcgan.errors import UserError
 
 COLUMNS = ('image', 'img', 'jpg', 'jpeg', 'png', 'webp')  # usual names of the column with images
-# Of a file: threads ask for the rows not quite in order, at most ``decoders.ENCODED_MEMORY`` of them at once.
-CACHED_ROWS, CACHED_BYTES = 1 << 16, 96 << 20
-OPEN_FILES = 2
 
 NO_COLUMN = 'without a column of images'
 
@@ -34,133 +32,112 @@ def open_parquet(path, names):
     if importlib.util.find_spec('pyarrow') is None:
         raise UserError(f"{path} holds .parquet files and needs PyArrow, which is not installed; pip install "
                         "'.[parquet]'")
-    files, skipped, rows = {}, collections.defaultdict(list), {}
-    for name in names:
+    files, skipped, groups = {}, collections.defaultdict(list), []
+    for name in sorted(names, key=lambda name: f'{name}/'):  # as the names of the rows are sorted
         try:
-            shard = _Shard(Path(path, name))
-            for row, label, stamp in shard.rows():
-                image = '/'.join(filter(None, (name, f'{row:09d}', label)))
-                files[image], rows[image] = stamp, (name, row)
+            stamps, labels, rows = _describe(Path(path, name))
         except UserError as error:
-            skipped[str(error)].append(name or Path(path).name)
-    shards = _Shards(path)
-    return files, dict(skipped), lambda name: shards.read(*rows[name])
+            skipped[str(error)].append(name or path.name)
+            continue
+        for row, (stamp, label) in enumerate(zip(stamps, labels, strict=True)):
+            files['/'.join(filter(None, (name, f'{row:09d}', label)))] = stamp
+        groups += [(Path(path, name), group, count) for group, count in enumerate(rows)]
+    return files, dict(skipped), functools.partial(_read_in_order, groups)
 
 
-class _Shards:
-    """The files that were read last, open."""
+def _read_in_order(groups, names):
+    """Yields (name, content) of each row of some row groups, as ``open_folder``'s function does.
 
-    def __init__(self, folder):
-        self._folder, self._lock = folder, threading.Lock()
-        self._open = collections.OrderedDict()
-
-    def read(self, name, row):
-        with self._lock:
-            if name not in self._open:
-                self._open[name] = _Shard(Path(self._folder, name))
-                while len(self._open) > OPEN_FILES:
-                    self._open.popitem(last=False)
-            self._open.move_to_end(name)
-            return self._open[name].read(row)
+    Args:
+      groups: list of (path, number of the row group in the file, number of its rows).
+      names: the names of all rows.
+    """
+    names = iter(names)
+    for path, group, count in groups:
+        yield from zip(itertools.islice(names, count), _read_group(path, group, count), strict=True)
 
 
-class _Shard:
-    """A .parquet file, read from row to row in bounded memory."""
-
-    def __init__(self, path):
-        from pyarrow.parquet import ParquetFile
-
-        try:
-            self._file = ParquetFile(path, buffer_size=1 << 16, pre_buffer=False)
-        except Exception as error:  # a damaged file can raise anything
-            raise UserError('unreadable .parquet file') from error
-        self._path = path
-        self._bytes, self._label = self._columns()
-        self._starts = [0]  # of the row groups, and the end
-        for group in range(self._file.num_row_groups):
-            self._starts.append(self._starts[-1] + self._file.metadata.row_group(group).num_rows)
-        self._cached, self._cached_bytes, self._next = collections.OrderedDict(), 0, None  # {row: image}; row to come
-
-    def _columns(self):
-        """Returns the paths of the columns with the bytes and with the names of the images; the second may be None."""
-        import pyarrow
-
-        schema = self._file.schema_arrow
-        found = {}
-        for field in schema:
-            kinds = {child.name: child.type for child in field.type} if pyarrow.types.is_struct(field.type) else {}
-            if _is_binary(kinds.get('bytes')):
-                found[field.name] = f'{field.name}.bytes', f'{field.name}.path' if _is_text(kinds.get('path')) else None
-            elif _is_binary(field.type):
-                found[field.name] = field.name, None
-        named = [name for name in COLUMNS if name in found] or list(found)
-        if not named:
-            raise UserError(NO_COLUMN)
-        return found[named[0]]
-
-    def rows(self):
-        """Yields for each row its number, the name of its image ('' if there is none) and its stamp."""
-        try:
-            modified, labels = os.stat(self._path).st_mtime_ns, None
-            if self._label:
-                labels = self._file.read(columns=[self._label]).column(0).combine_chunks().field(0).to_pylist()
-        except Exception as error:  # as above
-            raise UserError('unreadable .parquet file') from error
-        for group in range(self._file.num_row_groups):
-            size = self._mean_size(group)
-            for row in range(self._starts[group], self._starts[group + 1]):
-                label = posixpath.basename(((labels and labels[row]) or '').replace('\\', '/'))[-100:].strip()
-                yield row, '' if label in ('.', '..') else label, (size, modified)
-
-    def _mean_size(self, group):
-        description = self._file.metadata.row_group(group)
-        size = sum(description.column(index).total_uncompressed_size for index in range(description.num_columns)
-                   if description.column(index).path_in_schema.split('.')[0] == self._bytes.split('.')[0])
-        return max(1, size // max(1, description.num_rows))
-
-    def read(self, row):
-        """Returns the bytes of a row's image."""
-        if row not in self._cached:
-            try:
-                if self._next is None or not self._next <= row < self._end:
-                    self._seek(row)
-                while self._next <= row:
-                    self._read_next()
-            except Exception as error:  # a damaged file can raise anything
-                self._next = None
-                raise UserError(f'cannot read the row: {type(error).__name__}') from error
-        content = self._cached[row]
-        if content is None:
-            raise UserError('the row holds no bytes')
-        if len(content) > MAX_BYTES:
-            raise UserError(f'the image has more than {MAX_BYTES:,} bytes, the limit')
-        return content
-
-    def _seek(self, row):
-        """Begins to read at the row group that has a row."""
-        group = next(group for group, start in enumerate(self._starts[1:]) if row < start)
+def _read_group(path, group, count):
+    error = UserError('the row is missing')
+    try:
+        file, column, _ = _open(path)
         # Row by row: the images of a row group may be gigabytes. It takes 9 microseconds more for each.
-        self._iterator = self._file.iter_batches(1, [group], [self._bytes], use_threads=False)
-        self._next, self._end = self._starts[group], self._starts[group + 1]
-
-    def _read_next(self):
-        column = next(self._iterator).column(0)
-        image = (column.field('bytes') if self._bytes.endswith('.bytes') else column)[0].as_py()
-        self._cached_bytes += len(image or b'') - len(self._cached.pop(self._next, None) or b'')
-        self._cached[self._next] = image
-        self._next += 1
-        while len(self._cached) > 1 and (len(self._cached) > CACHED_ROWS or self._cached_bytes > CACHED_BYTES):
-            _, oldest = self._cached.popitem(last=False)
-            self._cached_bytes -= len(oldest or b'')
-
-
-def _is_binary(kind):
-    import pyarrow
-
-    return kind is not None and (pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
+        for batch in file.iter_batches(1, [group], [column], use_threads=False):
+            values = batch.column(0).field('bytes') if column.endswith('.bytes') else batch.column(0)
+            content = values[0].as_py()
+            if content is None:
+                content = UserError('the row holds no bytes')
+            elif len(content) > MAX_BYTES:
+                content = UserError(f'the image has more than {MAX_BYTES:,} bytes, the limit')
+            yield content
+            count -= 1
+    except Exception as reason:  # a damaged file can raise anything
+        error = UserError(f'cannot read the row: {type(reason).__name__}')
+    yield from itertools.repeat(error, count)
 
 
-def _is_text(kind):
-    import pyarrow
+def _open(path):
+    """Opens a .parquet file.
 
-    return kind is not None and (pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind))
+    Returns:
+      A ParquetFile; the paths of the columns with the bytes and with the names of the images, the second None if there
+      is none.
+
+    Raises:
+      UserError: it has no column of images.
+    """
+    from pyarrow import types
+    from pyarrow.parquet import ParquetFile
+
+    def is_binary(kind):
+        return kind is not None and (types.is_binary(kind) or types.is_large_binary(kind))
+
+    file = ParquetFile(path, buffer_size=1 << 16, pre_buffer=False)
+    found = {}
+    for field in file.schema_arrow:
+        kinds = {child.name: child.type for child in field.type} if types.is_struct(field.type) else {}
+        text = kinds.get('path')
+        if is_binary(kinds.get('bytes')):
+            is_text = text is not None and (types.is_string(text) or types.is_large_string(text))
+            found[field.name] = f'{field.name}.bytes', f'{field.name}.path' if is_text else None
+        elif is_binary(field.type):
+            found[field.name] = field.name, None
+    named = [name for name in COLUMNS if name in found] or list(found)
+    if not named:
+        raise UserError(NO_COLUMN)
+    return file, *found[named[0]]
+
+
+def _describe(path):
+    """Returns the stamps and the labels ('' if there is none) of the rows of a .parquet file, and how many rows each
+    group has.
+
+    Raises:
+      UserError: it is damaged, or has no column of images.
+    """
+    try:
+        modified = os.stat(path).st_mtime_ns
+        file, column, label_column = _open(path)
+        groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
+        rows = [group.num_rows for group in groups]
+        labels = [''] * sum(rows)
+        if label_column:
+            labels = file.read(columns=[label_column]).column(0).combine_chunks().field(0).to_pylist()
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        raise UserError('unreadable .parquet file') from error
+    stamps = [(_mean_size(group, column), modified) for group in groups for _ in range(group.num_rows)]
+    return stamps, list(map(_clean, labels)), rows
+
+
+def _mean_size(group, column):
+    chunks = map(group.column, range(group.num_columns))
+    root = column.split('.')[0]
+    size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split('.')[0] == root)
+    return max(1, size // max(1, group.num_rows))
+
+
+def _clean(label):
+    label = posixpath.basename((label or '').replace('\\', '/'))[-100:].strip()
+    return '' if label in ('.', '..') else label

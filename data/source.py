@@ -4,7 +4,7 @@ import difflib
 import os
 import stat
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +31,8 @@ class Source(NamedTuple):
       names: the paths of the images within the source, with forward slashes, sorted.
       stamps: for each image, values that change with the file: its size in bytes, the time of its last change and, in
         a .zip, its checksum.
-      read: takes the name of an image and returns its bytes; threads may call it at once. Raises UserError.
+      images: returns an iterator of (name, content) in the order of the names; the content is bytes, or a UserError
+        that says why it cannot be read.
       path: the real path of the folder or file.
       skipped: {reason: [path within the source]} of the files and folders that are not among the images.
     """
@@ -39,7 +40,7 @@ class Source(NamedTuple):
     name: str
     names: list[str]
     stamps: list[tuple]
-    read: Callable[[str], bytes]
+    images: Callable[[], Iterator[tuple[str, bytes | UserError]]]
     path: str
     skipped: dict[str, list[str]]
 
@@ -76,13 +77,14 @@ def open_source(path=None):
     if stat.S_ISDIR(mode) and is_run_directory(path):
         raise UserError(f'{path} is a run directory ({", ".join(RUN_FILES)}); expected the folder of the images it was '
                         'trained on')
-    files, skipped, read = _open_folder(path) if stat.S_ISDIR(mode) else _open_file(path)
+    files, skipped, read_in_order = _open_folder(path) if stat.S_ISDIR(mode) else _open_file(path)
     if not files:
         raise UserError(f'found no image in {path}: '
                         + (f'skipped {_describe(skipped)}' if skipped else 'it is empty')
                         + _suggest_source(path, skipped))
     names = sorted(files)
-    return Source(dataset_name(path), names, [files[name] for name in names], read, os.path.realpath(path), skipped)
+    return Source(dataset_name(path), names, [files[name] for name in names], lambda: read_in_order(names),
+                  os.path.realpath(path), skipped)
 
 
 def dataset_name(path=None):
@@ -112,13 +114,13 @@ def require_outside(source, model_dir):
 
 def _open_folder(path):
     """Opens the images of a folder or, if it has none, those in its .parquet files."""
-    files, skipped, read = open_folder(path)
+    files, skipped, read_in_order = open_folder(path)
     shards = sorted(name for name in skipped.get(NOT_IMAGE, []) if name.lower().endswith('.parquet'))
     if files or not shards:
-        return files, skipped, read
+        return files, skipped, read_in_order
     skipped[NOT_IMAGE] = [name for name in skipped[NOT_IMAGE] if name not in shards]
-    files, unusable, read = open_parquet(path, shards)
-    return files, {reason: names for reason, names in {**skipped, **unusable}.items() if names}, read
+    files, unusable, read_in_order = open_parquet(path, shards)
+    return files, {reason: names for reason, names in {**skipped, **unusable}.items() if names}, read_in_order
 
 
 def _open_file(path):

@@ -3,19 +3,10 @@
 import functools
 import posixpath
 import tarfile
-from typing import NamedTuple
 
 from data.archives import find_images
+from data.folders import read_in_order
 from dcgan.errors import UserError, reason_of
-
-
-class Member(NamedTuple):
-    """A member of a .tar: whether it is a regular file, and its place and size in the archive, in bytes."""
-
-    is_regular: bool
-    offset: int
-    size: int
-    mtime: float
 
 
 def open_tar(path):
@@ -24,14 +15,14 @@ def open_tar(path):
     Raises:
       UserError: it is damaged or cannot be read.
     """
-    entries = []
+    members = []
     try:
         with tarfile.open(path, 'r:') as archive:
             while (entry := archive.next()) is not None:
                 archive.members = []  # it would keep all
                 name = posixpath.normpath(entry.name.lstrip('/') or 'unnamed') + '/' * entry.isdir()
-                entries.append((name, Member(entry.isreg() and not entry.issparse(), entry.offset_data, entry.size,
-                                             entry.mtime)))
+                stamp = entry.size, entry.mtime, entry.offset_data
+                members.append((name, entry.isreg() and not entry.issparse(), stamp))
             _require_end(path, archive.offset)
     except OSError as error:
         raise UserError(f'cannot read {path}: {reason_of(error)}') from error
@@ -39,23 +30,18 @@ def open_tar(path):
         raise
     except Exception as error:  # a damaged archive can raise anything
         raise UserError(f'{path} is an incomplete or damaged .tar archive: {error}; download it again') from error
-    members, skipped, read = find_images(entries, lambda member: member.is_regular, functools.partial(_read, path))
-    files = {name: (member.size, member.mtime, member.offset) for name, member in members.items()}
-    return files, skipped, read
 
-
-def _read(path, member, limit):
-    """Returns the first bytes of a Member."""
-    length = min(member.size, limit)
-    try:
+    def read(stamp, limit):
+        size, _, offset = stamp
         with open(path, 'rb', buffering=0) as file:
-            file.seek(member.offset)
-            content = file.read(length)
-    except OSError as error:
-        raise UserError(f'cannot read the file: {reason_of(error)}') from error
-    if len(content) < length:
-        raise UserError('the archive ends before the file')
-    return content
+            file.seek(offset)
+            content = file.read(min(size, limit))
+        if len(content) < min(size, limit):
+            raise UserError('the archive ends before the file')
+        return content
+
+    files, skipped = find_images(members, read)
+    return files, skipped, functools.partial(read_in_order, lambda name, limit: read(files[name], limit))
 
 
 def _require_end(path, offset):

@@ -1,64 +1,86 @@
-"""Decodes, crops and resizes images in a separate process, because Python's global lock slows down threads.
+"""What a process that decodes images does: one of a pool, or one for a single image.
 
-    python -m data.worker CROP SIZE
+    python -m data.worker CROP SIZE MAX_MEMORY
 
-Reads pickled lists of encoded images from standard input until it closes. Answers each image with a pickled
-((height, width), pixels), the bytes of its size x size RGB pixels, or with the UserError that says what is wrong. Where
-decoding takes much memory, answers with the number of bytes first, and waits for a byte on standard input.
+Reads an encoded image from standard input, and writes the pickled answer of ``prepare`` to standard output.
+
+The modules that a decoder loads are few and light: no TensorFlow, no NumPy.
 """
 
+import multiprocessing
 import os
 import pickle
 import signal
 import sys
+import threading
+import types
 import warnings
+from multiprocessing.context import SpawnProcess
 
-from data.crop import crop_and_resize, decode
+from data.crop import MAX_MEMORY, crop_and_resize, decode
 from dcgan.errors import UserError
 
-FREE_MEMORY = 1 << 24  # bytes that decoding may take without asking
+
+class Decoder(SpawnProcess):
+    """A process that does not import the main module of the program, which may load TensorFlow or lack a guard."""
+
+    def start(self):
+        main = sys.modules['__main__']
+        sys.modules['__main__'] = types.ModuleType('__main__')
+        try:
+            super().start()
+        finally:
+            sys.modules['__main__'] = main
 
 
-def prepare(encoded, crop, size, wait_for_memory=lambda needed: None):
+def begin():
+    """Prepares a process of a pool: it ends with its parent, however that ends, and only then."""
+    _be_quiet()
+    if hasattr(os, 'setsid'):
+        os.setsid()  # signals of the terminal are for the parent
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def prepare(encoded, crop, size, max_memory=MAX_MEMORY):
     """Returns ((height, width), pixels) of one image, or a UserError.
 
     Args:
-      encoded: bytes, the content of an image file.
+      encoded: bytes, the content of an image file; or the UserError that says why it cannot be read.
       crop: see ``crop_of``.
       size: int, height and width of the result in pixels.
-      wait_for_memory: see ``decode``.
+      max_memory: bytes that decoding may take.
 
     Returns:
       The size before the crop in pixels, and size * size * 3 bytes of RGB.
     """
+    if isinstance(encoded, UserError):
+        return encoded
     try:
-        decoded = decode(encoded, wait_for_memory)
+        decoded = decode(encoded, max_memory)
         return decoded.shape, crop_and_resize(decoded, crop, size).tobytes()
     except UserError as error:
         return error
 
 
-def main(crop, size):
+def prepare_all(images, crop, size):
+    """Returns the answers of ``prepare`` to several images, a list."""
+    return [prepare(encoded, crop, size) for encoded in images]
+
+
+def _be_quiet():
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which kills this process
     warnings.simplefilter('ignore')  # Pillow's warnings about metadata would break the progress bar
 
-    def answer(value):
-        pickle.dump(value, sys.stdout.buffer)
-        sys.stdout.buffer.flush()  # at once: the answer that is missing tells at which image this process died
 
-    def wait_for_memory(needed):
-        if needed > FREE_MEMORY:
-            answer(needed)
-            if not sys.stdin.buffer.read(1):
-                sys.exit()
+def _end_with_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
-    try:
-        while True:
-            images = pickle.load(sys.stdin.buffer)[::-1]
-            while images:
-                answer(prepare(images.pop(), crop, int(size), wait_for_memory))
-    except (EOFError, OSError, pickle.UnpicklingError):  # the parent has closed the pipes, or has ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discards what is left in the buffer
+
+def main(crop, size, max_memory):
+    _be_quiet()
+    answer = prepare(sys.stdin.buffer.read(), crop, int(size), int(max_memory))
+    pickle.dump(answer, sys.stdout.buffer)
 
 
 if __name__ == '__main__':

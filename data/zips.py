@@ -1,21 +1,16 @@
 """Finds images in a .zip."""
 
-import bz2
-import copy
 import functools
-import lzma
 import os
 import posixpath
 import stat
-import struct
 import zipfile
-import zlib
 
 from data.archives import find_images
-from data.folders import MAX_BYTES
+from data.folders import read_in_order
 from dcgan.errors import UserError, reason_of
 
-CHUNK = 1 << 16  # bytes to unpack at a time
+METHODS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 UTF8_FLAG = 0x800
 
 # What a file that is not a .zip may be, by its first bytes.
@@ -47,48 +42,22 @@ def open_zip(path):
         raise
     except Exception as error:  # a damaged archive can raise anything
         raise UserError(f'{path} {_describe_file(path)}') from error
-    members, skipped, read = find_images(
-        [(_name_of(member), member) for member in archive.infolist()],
-        lambda member: stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG),
-        functools.partial(_unpack, archive))
+    if any(member.compress_type not in METHODS for member in archive.infolist()):
+        raise UserError(f'{path} holds files packed by bzip2, LZMA or another method than Deflate; unpack it and use '
+                        'the folder')
+
+    def read(member, limit):
+        try:
+            with archive.open(member) as stream:
+                return stream.read(min(limit, member.file_size))  # no more: that size may be a lie
+        except Exception as error:  # damaged or encrypted
+            raise UserError(f'cannot read the file: {str(error) or type(error).__name__}') from error
+
+    members, skipped = find_images(
+        [(_name_of(member), stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG), member)
+         for member in archive.infolist()], read)
     files = {name: (member.file_size, member.date_time, member.CRC) for name, member in members.items()}
-    return files, skipped, read
-
-
-def _unpack(archive, member, limit):
-    """Returns the first bytes of a member, in small steps, because its size in the directory may be a lie."""
-    chunks, left = [], min(limit, member.file_size)
-    try:
-        with _open_member(archive, member) as stream:
-            while left > 0 and (chunk := stream.read(min(left, CHUNK))):
-                chunks.append(chunk)
-                left -= len(chunk)
-        content = b''.join(chunks)
-        if limit >= member.file_size and zlib.crc32(content) != member.CRC:
-            raise zipfile.BadZipFile('Bad CRC-32')
-    except Exception as error:  # damaged or encrypted
-        raise UserError(f'cannot read the file: {str(error) or type(error).__name__}') from error
-    return content
-
-
-def _open_member(archive, member):
-    """Returns a stream of a member, which unpacks no more at a time than is read.
-
-    zipfile's own unpacks 4 kB of bzip2 or LZMA at once, which may become 100 MB and more.
-    """
-    if member.compress_type not in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
-        return archive.open(member)
-    packed = copy.copy(member)
-    packed.compress_type, packed.file_size, packed.CRC = zipfile.ZIP_STORED, member.compress_size, None
-    stream = archive.open(packed)
-    if member.compress_type == zipfile.ZIP_BZIP2:
-        return bz2.BZ2File(stream)
-    _, length, properties, dictionary = struct.unpack('<HHBI', stream.read(9))  # .ZIP File Format Specification, 5.8.8
-    if length != 5:
-        raise zipfile.BadZipFile('invalid LZMA header')
-    return lzma.LZMAFile(stream, format=lzma.FORMAT_RAW, filters=[{
-        'id': lzma.FILTER_LZMA1, 'dict_size': min(dictionary, MAX_BYTES), 'lc': properties % 9,
-        'lp': properties // 9 % 5, 'pb': properties // 45}])
+    return files, skipped, functools.partial(read_in_order, lambda name, limit: read(members[name], limit))
 
 
 def _name_of(member):

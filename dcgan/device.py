@@ -6,6 +6,7 @@ import re
 
 import tensorflow.compat.v1 as tf
 
+from dcgan.cores import cores
 from dcgan.errors import UserError
 
 
@@ -42,11 +43,6 @@ def faster_precision(precision):
     if precision != 'float32' or gpu() or not _onednn_is_on() or 'avx512_bf16' not in _cpuinfo():
         return None
     return 'bfloat16'
-
-
-def cores():
-    """Returns the number of cores that TensorFlow uses. It affects how sums are split, and so their rounding."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 
 
 def processor():

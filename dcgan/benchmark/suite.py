@@ -1,6 +1,7 @@
 """The measurements of bench.py: training relative to a matrix product, drawing, packing, input pipeline."""
 
 import contextlib
+import itertools
 import json
 import os
 import platform
@@ -15,7 +16,8 @@ from data.source import open_source
 from dcgan.benchmark.data import packing, streaming, tf_data
 from dcgan.benchmark.product import Product
 from dcgan.benchmark.training import Training
-from dcgan.device import cores, gpu, processor
+from dcgan.cores import cores
+from dcgan.device import gpu, processor
 from dcgan.errors import UserError
 from dcgan.progress import Progress
 
@@ -61,7 +63,9 @@ def measure(dataset_dir, rounds):
     if len(source.names) < BATCH:
         raise UserError(f'{source.name} holds {len(source.names)} images, fewer than a batch of {BATCH}; use a larger '
                         'data set')
-    source = source._replace(names=source.names[:MAX_IMAGES], stamps=source.stamps[:MAX_IMAGES])
+    all_images = source.images
+    source = source._replace(names=source.names[:MAX_IMAGES], stamps=source.stamps[:MAX_IMAGES],
+                             images=lambda: itertools.islice(all_images(), MAX_IMAGES))
     with tempfile.TemporaryDirectory() as cache, contextlib.ExitStack() as stack:
         pack = make_pack(source, 'auto', SIZE, cache)
         trainings, missing = _trainings(pack.images, stack)
@@ -120,7 +124,9 @@ def _measure_training(figures, products, trainings):
 def _encoded(source, missing):
     """Returns the bytes of each file, or None if plain ``tf.data`` cannot decode them all."""
     try:
-        encoded = [source.read(name) for name in source.names]
+        encoded = [content for _, content in source.images()]
+        if not all(isinstance(content, bytes) for content in encoded):
+            raise UserError('an image cannot be read')
         tf_data(encoded, SIZE, BATCH)
     except (UserError, tf.errors.InvalidArgumentError):
         missing.append('plain tf.data: it cannot decode all of these images')

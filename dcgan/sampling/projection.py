@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from data.crop import MAX_MEMORY
-from data.decoders import decode_one
+from data.decoding import decode_one
 from dcgan.cpu_kernels import cpu_kernels
 from dcgan.device import make_session_config
 from dcgan.errors import UserError, reason_of

@@ -9,7 +9,8 @@ import tensorflow.compat.v1 as tf
 
 from data.pack import make_pack
 from data.source import open_source, require_outside
-from dcgan.device import cores, gpu, make_session_config, processor
+from dcgan.cores import cores
+from dcgan.device import gpu, make_session_config, processor
 from dcgan.distributed.collectives import make_cluster
 from dcgan.distributed.heartbeat import JOIN_TIMEOUT
 from dcgan.errors import UserError

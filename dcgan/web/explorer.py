@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 
-from data.decoders import decode_one
+from data.decoding import decode_one
 from dcgan.progress import Progress
 from dcgan.sampling.checkpoint import find, read, read_all, step_of
 from dcgan.sampling.draw import neighbours
@@ -87,7 +87,7 @@ class Explorer:
         Raises:
           UserError: it is damaged, too large, in another format, or lacks the shape that the run's crop expects.
         """
-        return decode_one(encoded, crop_setting(self._run), self.size, max_memory=1 << 28, seconds=10)
+        return decode_one(encoded, crop_setting(self._run), self.size, max_memory=1 << 29, seconds=10)
 
     def project(self, at, weights, photo):
         """Returns the Projection of a photo, as ``decode`` returns it."""

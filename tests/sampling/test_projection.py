@@ -245,7 +245,7 @@ def test_a_photo_of_another_shape_than_the_crop_of_the_run_gets_a_sentence(folde
 
 
 @pytest.mark.parametrize(('side', 'limits', 'message'), [
-    (3000, {'max_memory': 10 ** 7}, 'takes 36,000,000 bytes of memory; the limit is 10,000,000; save it with fewer'),
+    (3000, {'max_memory': 10 ** 7}, 'takes 72,000,000 bytes of memory; the limit is 10,000,000; save it with fewer'),
     (40, {'max_seconds': 0}, 'decoding it takes more than 0 seconds')])
 def test_a_photo_that_would_take_too_much_memory_or_time_is_refused(generator, side, limits, message):
     with pytest.raises(UserError, match=message):
