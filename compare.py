@@ -37,7 +37,7 @@ def main():
     """Proves the graph and, with --model_dir, writes a report; returns the exit status."""
     from dcgan.comparison.milestones import article_figures
     from dcgan.comparison.proof import format_table, prove_in_child, verdict
-    from dcgan.sampling.checkpoint import open_run
+    from dcgan.sampling.generator_checkpoint import open_run
 
     run = None
     if FLAGS.model_dir is not None:

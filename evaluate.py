@@ -34,7 +34,7 @@ def main():
     from dcgan.metrics.evaluator import MetricOptions, open_evaluator
     from dcgan.metrics.results import to_json
     from dcgan.metrics.table import format_table
-    from dcgan.sampling.checkpoint import find, open_run, read, read_all
+    from dcgan.sampling.generator_checkpoint import find, open_run, read, read_all
     from dcgan.sampling.generator import TrainedGenerator
 
     paths = find(None if FLAGS.model_dir is None else open_run(FLAGS.model_dir), FLAGS.checkpoint)

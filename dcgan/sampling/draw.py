@@ -6,10 +6,9 @@ import imageio.v3 as imageio
 import numpy as np
 
 from dcgan.errors import UserError
-from dcgan.sampling.latents import walk
+from dcgan.sampling.latents import title_of, walk
 from dcgan.sampling.neighbours import nearest
 from dcgan.sampling.pictures import enlarge, grid, png, require_room, sheet, tile
-from dcgan.sampling.saved_latents import title_of
 
 WALK_FRAME = 1 / 12  # seconds
 TRAINING_FRAME, TRAINING_FILM = 0.5, 20  # seconds, at the most
@@ -21,7 +20,7 @@ def interpolation(generator, seeds, frames):
 
     Args:
       generator: a TrainedGenerator.
-      seeds: int64 [n], n at least 2; here and below also with saved latents, as ``parse_points`` returns them.
+      seeds: int64 [n], n at least 2; here and below also with saved latents, as ``parse_seeds`` returns them.
       frames: images of each walk, both ends included; at least 2.
     """
     return grid(_walk(generator, seeds, frames), len(seeds) - 1, frames)

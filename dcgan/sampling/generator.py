@@ -7,11 +7,10 @@ from dcgan.cpu_kernels import cpu_kernels
 from dcgan.device import make_session_config
 from dcgan.errors import UserError
 from dcgan.progress import Progress
-from dcgan.sampling.checkpoint import load
-from dcgan.sampling.latents import seed_latents
+from dcgan.sampling.generator_checkpoint import load
+from dcgan.sampling.latents import SavedLatent, seed_latents
 from dcgan.sampling.pictures import enlarge, png
 from dcgan.sampling.population import population_statistics
-from dcgan.sampling.saved_latents import latents_of
 from model import Generator
 
 
@@ -72,25 +71,30 @@ class TrainedGenerator:
     def __exit__(self, *exception):
         self._session.close()
 
-    def latents(self, points):
+    def latents(self, seeds):
         """Returns latents, float32 [n, z_dim]; those of seeds are in [-1, 1).
 
         Args:
-          points: seeds, int64 [n]; or seeds and saved latents, as ``parse_points`` returns them.
+          seeds: int64 [n], or with saved latents, as ``parse_seeds`` returns them.
 
         Raises:
           UserError: a saved latent has another length.
         """
-        if points.dtype == object:
-            return latents_of(points, self.latents, self.checkpoint.z_dim)
-        return self._session.run(self._latents, {self._seeds: points})
+        saved = {index: seed for index, seed in enumerate(seeds) if isinstance(seed, SavedLatent)}
+        numbers = np.array([0 if index in saved else seed for index, seed in enumerate(seeds)], np.int64)
+        latents = self._session.run(self._latents, {self._seeds: numbers})
+        for index, one in saved.items():
+            if len(one.latent) != self.checkpoint.z_dim:
+                raise UserError(f'{one.path} holds {len(one.latent)} numbers; this generator takes '
+                                f'{self.checkpoint.z_dim}; project the photo with this generator')
+            latents[index] = one.latent
+        return latents
 
     def images(self, points):
         """Draws images, with a progress bar.
 
         Args:
-          points: seeds, int64 [n], also with saved latents, as ``parse_points`` returns them; or latents, float32
-            [n, z_dim]; n at least 1.
+          points: seeds, as ``parse_seeds`` returns them; or latents, float32 [n, z_dim]; n at least 1.
 
         Returns:
           Uint8 [n, size, size, 3].

@@ -7,9 +7,9 @@ import numpy as np
 
 from data.decoders import decode_one
 from dcgan.progress import Progress
-from dcgan.sampling.checkpoint import find, read, read_all, step_of
 from dcgan.sampling.draw import neighbours
 from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.generator_checkpoint import find, read, read_all, step_of
 from dcgan.sampling.population import cached_statistics, population_statistics
 from dcgan.sampling.projection import Projector
 from dcgan.sampling.real_images import crop_setting, epoch_steps_of, open_training_images
@@ -36,7 +36,7 @@ class Explorer:
 
         Args:
           model_dir: the run directory, a Path; None is the pretrained generator.
-          weights: as ``sampling.checkpoint.read`` takes them.
+          weights: as ``sampling.generator_checkpoint.read`` takes them.
           dataset_dir, cache_dir: as ``open_training_images`` takes them.
 
         Raises:

@@ -13,8 +13,8 @@ from dcgan.metrics.inception import Inception
 from dcgan.metrics.names import default_metrics, metric_name, parse_metrics
 from dcgan.metrics.real_split import RealSplit
 from dcgan.metrics.results import from_json, to_json
-from dcgan.sampling.checkpoint import read
 from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.generator_checkpoint import read
 from dcgan.sampling.real_images import open_real_images
 from dcgan.training.loop import train
 from tests.commands import run_script

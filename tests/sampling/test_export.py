@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dcgan.errors import UserError
-from dcgan.sampling.checkpoint import read
 from dcgan.sampling.export import export, require_converter
 from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.generator_checkpoint import read
 from dcgan.training.loop import train
 from tests.commands import run_script
 from tests.small_runs import SCRIPT as TRAIN

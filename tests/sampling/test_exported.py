@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from dcgan.errors import UserError
-from dcgan.sampling.checkpoint import find, read
 from dcgan.sampling.exported import PRETRAINED, digest_of, read_exported
 from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.generator_checkpoint import find, read
 from tests.commands import run_script
 from tests.small_runs import config
 

@@ -15,14 +15,13 @@ from PIL import Image
 
 from dcgan.errors import UserError
 from dcgan.sampling import draw
-from dcgan.sampling.checkpoint import find, open_run, read, read_all
 from dcgan.sampling.exported import PRETRAINED
 from dcgan.sampling.generator import TrainedGenerator
-from dcgan.sampling.latents import parse_sum, walk
+from dcgan.sampling.generator_checkpoint import find, open_run, read, read_all
+from dcgan.sampling.latents import format_seeds, parse_seeds, parse_sum, walk
 from dcgan.sampling.neighbours import nearest
 from dcgan.sampling.pictures import film, sheet
 from dcgan.sampling.population import population_statistics
-from dcgan.sampling.seeds import format_seeds, parse_seeds
 from dcgan.training.loop import train
 from model import DCGAN
 from tests.article import FACTS, REFERENCE
@@ -407,8 +406,8 @@ def test_a_folder_receives_a_file_for_each_face(run, generator, tmp_path):
         assert np.abs(face.astype(int) - generator.images(np.array([seed]))[0]).max() <= 1
     more = command(f'--model_dir={run}', '--seeds=7,100-102', f'--out={out}/')
     assert more.returncode == 1
-    assert '1 of the 4 files exist' in more.stderr
-    assert 'draw only the others with --seeds=100-102' in more.stderr
+    assert ('seed-0000007.png exists; add --overwrite, draw only the others with --seeds=100-102, or choose another '
+            '--out') in more.stderr
     assert len(list(out.iterdir())) == 5
 
 
