@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dcgan.errors import UserError, reason_of
-from dcgan.runs.checkpoints import UNREADABLE, read_all
+from dcgan.runs.checkpoints import UNREADABLE, read_variables
 
 REFERENCE = Path(__file__).parents[2] / 'reference'
 
@@ -41,7 +41,7 @@ def read_reference(folder=REFERENCE):
       UserError: a file is missing or damaged.
     """
     return Reference(*_read(folder / 'graph.json', _graphs), _read(folder / 'numbers.npz', _numbers),
-                     str(folder / 'start.ckpt'), *(_read(folder / f'{moment}.ckpt', read_all)
+                     str(folder / 'start.ckpt'), *(_read(folder / f'{moment}.ckpt', read_variables)
                                                    for moment in ('start', 'end')))
 
 

@@ -119,7 +119,7 @@ class Checkpoints:
     def _problem(self, step):
         """Returns why a checkpoint cannot be read; None if it can."""
         try:
-            read_all(self.path(step))  # checks the checksum of each value
+            read_variables(self.path(step))  # checks the checksum of each value
         except UNREADABLE as error:
             return reason_of(error)
         return None
@@ -211,7 +211,7 @@ def require_finite(path, values):
             raise UserError(f'{path} cannot be used: {name} holds NaN or infinite values; use another checkpoint')
 
 
-def read_all(path):
+def read_variables(path):
     """Returns all variables of a checkpoint at a Path, {name: array}.
 
     Raises:

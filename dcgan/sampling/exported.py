@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dcgan.errors import UserError, reason_of
+from dcgan.runs.config import problem_of
 
 PRETRAINED = Path(__file__).parents[2] / 'data' / 'demo_generator.npz'  # its card is data/demo_generator.md
 
@@ -64,6 +65,8 @@ def read_exported(path):
         if (about['weights'] not in ('trained', 'ema') or not isinstance(about['config'], dict)
                 or not (about['step'] is None or type(about['step']) is int)):
             raise ValueError('its description is invalid')
+        if problem := problem_of(about['config']):
+            raise ValueError(problem)
     except OSError as error:
         raise UserError(f'cannot read {path}: {reason_of(error)}; {remedy}') from error
     except DAMAGED as error:

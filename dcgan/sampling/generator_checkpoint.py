@@ -24,7 +24,6 @@ GAMMAS = [f'g/{layer}/batch_normalization/gamma' for layer in ('reshape', 'decon
 MAX_VALUES = 1 << 28  # in an array; at full size the largest has 13.1 million
 
 CHECKPOINT_FILE = re.compile(r'\.(index|meta|data-\d+-of-\d+)$')  # TensorFlow names a checkpoint without these
-MAX_STEP = 10 ** 12
 ADAM_POWER, ADAM_BETA2 = 'beta2_power', 0.999
 ADAM_MIN_POWER = 1e-30  # below, float32 no longer tells the steps
 
@@ -101,7 +100,7 @@ def find(model_dir, wanted):
     Raises:
       UserError: there is no such checkpoint.
     """
-    if wanted not in ('latest', 'best', 'all') and not (wanted.isascii() and wanted.isdecimal()):
+    if not re.fullmatch('latest|best|all|[0-9]+', wanted):
         return [_find_path(model_dir, wanted)]
     if model_dir is None and wanted == 'latest':
         return [PRETRAINED]
@@ -116,10 +115,10 @@ def find(model_dir, wanted):
             f', but {", ".join(others)}; use --checkpoint={model_dir / others[0]}' if others else
             f'; python train.py --model_dir={model_dir} makes them{_runs_in(model_dir)}'))
     if wanted.isdecimal():
-        if len(wanted) > len(str(MAX_STEP)) or int(wanted) not in steps:
+        if wanted not in map(str, steps):
             raise UserError(f'{model_dir} holds no checkpoint of step {wanted:.20}; it holds '
                             f'{", ".join(map(str, steps))}')
-        return [checkpoints.path(int(wanted))]
+        return [checkpoints.path(wanted)]
     if wanted == 'best':
         _, best = best_of(entry for entry in read_log(model_dir / 'log.jsonl') if entry['step'] in steps)
         if best is None:

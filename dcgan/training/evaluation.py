@@ -1,7 +1,7 @@
 """Numbers during training: how close the generator's images are to the training images."""
 
 from dcgan.metrics.evaluator import Evaluator
-from dcgan.metrics.names import metric_name, parse_metrics
+from dcgan.metrics.protocols import metric_name, parse_metrics
 from dcgan.runs.event_log import best_of
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.generator_checkpoint import GeneratorCheckpoint

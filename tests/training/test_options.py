@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from data.order import batch_indices, mirrored
 from data.stream import stream
 from dcgan.errors import UserError
-from dcgan.metrics.evaluator import MetricOptions, open_evaluator
+from dcgan.metrics.evaluator import open_evaluator
 from dcgan.runs.event_log import DESCRIPTIONS
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.generator_checkpoint import find, read
@@ -127,8 +127,7 @@ def test_numbers_during_training_are_those_of_evaluate(fit, faces, tmp_path):
     told, _ = events(run)
     assert told['swd7'] == [(step, pytest.approx(entry['swd7'])) for step, entry in entries.items()]
     assert {'swd', 'msssim'} <= DESCRIPTIONS.keys()
-    options = MetricOptions(['swd7', 'msssim49'], None, None, tmp_path / 'cache', 0)
-    with (open_evaluator(run, SMALL['image_size'], options) as evaluator,
+    with (open_evaluator(run, SMALL['image_size'], ['swd7', 'msssim49'], None, None, tmp_path / 'cache') as evaluator,
           TrainedGenerator(read(run / 'model.ckpt-4', 'ema')) as generator):
         results = {result.metric: result.value for result in evaluator.measure(generator)
                    if result.part in ('', 'mean')}
