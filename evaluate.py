@@ -34,7 +34,7 @@ def main():
     from dcgan.metrics.evaluator import open_evaluator
     from dcgan.metrics.results import format_table, to_json
     from dcgan.sampling.generator import TrainedGenerator
-    from dcgan.sampling.generator_checkpoint import find, open_run, read, read_all
+    from dcgan.sampling.generator_checkpoint import find, open_run, read_all
 
     paths = find(None if FLAGS.model_dir is None else open_run(FLAGS.model_dir), FLAGS.checkpoint)
     path = None if FLAGS.json is None else local_path(FLAGS.json, 'json')
@@ -42,15 +42,14 @@ def main():
         require_writable(path, 'json')
     results, evaluator = [], None
     with contextlib.ExitStack() as stack:
-        is_all = FLAGS.checkpoint == 'all'
-        for checkpoint in read_all(paths, FLAGS.weights) if is_all else [read(paths[0], FLAGS.weights)]:
+        for checkpoint in read_all(paths, FLAGS.weights):
             if evaluator is None:
                 evaluator = stack.enter_context(open_evaluator(
                     checkpoint.run, checkpoint.size, FLAGS.metrics, FLAGS.inception_graph, FLAGS.dataset_dir,
                     FLAGS.cache_dir, FLAGS.seed))
             with TrainedGenerator(checkpoint, FLAGS.batch_norm, FLAGS.batch_size) as generator:
-                place = f'{paths.index(checkpoint.path) + 1} of {len(paths)}' if is_all else ''
-                measured = evaluator.measure(generator, place=place)
+                position = f'{paths.index(checkpoint.path) + 1} of {len(paths)}' if len(paths) > 1 else ''
+                measured = evaluator.measure(generator, position=position)
             print(format_table(measured), flush=True)
             results += measured
             if path is not None:  # after each checkpoint: a later one may fail

@@ -15,6 +15,7 @@ from dcgan.metrics.protocols import FEATURE_METRICS, PROTOCOLS, default_metrics,
 from dcgan.metrics.real_split import RealSplit
 from dcgan.metrics.results import Result
 from dcgan.metrics.swd import MIN_SIZE, sliced_wasserstein
+from dcgan.sampling.generator_checkpoint import label_of
 from dcgan.sampling.real_images import open_real_images
 
 MIN_IMAGES = 4  # real images, two in each half
@@ -37,20 +38,20 @@ class Evaluator:
         """
         self._real_images, self._metrics, self._seed, self._inception = real_images, metrics, seed, inception
         self._folder = local_path(cache_dir, 'cache_dir')
-        most = max((metric.count for metric in metrics if metric.kind != 'msssim'), default=0)
-        self._most_features = max((metric.count for metric in metrics if metric.kind in FEATURE_METRICS), default=0)
-        self._split = RealSplit(real_images.pack.images, most, seed, self._folder)
+        max_images = max((metric.count for metric in metrics if metric.kind != 'msssim'), default=0)
+        self._max_features = max((metric.count for metric in metrics if metric.kind in FEATURE_METRICS), default=0)
+        self._split = RealSplit(real_images.pack.images, max_images, seed, self._folder)
         self._floors, self._real_feature_cache = {}, {}
         for metric in metrics:
             self._require_images(metric)
 
-    def measure(self, generator, known=(), place=''):
+    def measure(self, generator, known=(), position=''):
         """Measures a generator; shows progress.
 
         Args:
           generator: a TrainedGenerator.
           known: earlier Results; those with the same metric and protocol are not measured again.
-          place: which of several generators this is, for the progress bars, e.g. '3 of 8'.
+          position: which of several generators this is, for the progress bars, e.g. '3 of 8'.
 
         Returns:
           A list of Results, in the order of the metrics.
@@ -64,7 +65,7 @@ class Evaluator:
                    for metric, protocol in protocols.items()}
         missing = [metric for metric in self._metrics if not results[metric]]
         try:
-            for metric, values in self._measured(missing, generator, place):
+            for metric, values in self._measured(missing, generator, position):
                 if metric not in self._floors:
                     self._floors[metric] = self._floor(metric)
                 results[metric] = [Result(metric.name, part, value, self._floors[metric].get(part), protocols[metric])
@@ -76,11 +77,11 @@ class Evaluator:
                             'folder with --cache_dir') from error
         return [result for metric in self._metrics for result in results[metric]]
 
-    def _measured(self, metrics, generator, place):
+    def _measured(self, metrics, generator, position):
         """Yields each metric and its {part: value}."""
         if not metrics:
             return
-        title = f'{{}} of {_name(generator.checkpoint)}{place and f", {place}"}'
+        title = f'{{}} of {_name(generator.checkpoint)}{position and f", {position}"}'
         faces = self._faces(generator, max(2 * metric.count if metric.kind == 'msssim' else metric.count
                                            for metric in metrics))
         feature_count = max((metric.count for metric in metrics if metric.kind in FEATURE_METRICS), default=0)
@@ -125,7 +126,7 @@ class Evaluator:
     def _real_features(self, half, images):
         """Returns the features of real images from the cache file that all runs on these images share."""
         if half not in self._real_feature_cache:  # verify the file's checksum only once
-            images = images[:self._most_features]
+            images = images[:self._max_features]
             name = (f'{safe_name(self._real_images.name)}-{self._real_images.pack.crc32:08x}-{half}-{len(images)}-seed-'
                     f'{self._seed}-{self._inception.digest[:16]}.features')
             self._real_feature_cache[half] = cached(
@@ -161,7 +162,7 @@ class Evaluator:
 
 
 def _name(checkpoint):
-    return checkpoint.label if checkpoint.step is None else f'step {checkpoint.step}'
+    return label_of(checkpoint.path) if checkpoint.step is None else f'step {checkpoint.step}'
 
 
 def _without_path(protocol):

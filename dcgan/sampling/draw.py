@@ -11,7 +11,7 @@ from dcgan.sampling.neighbours import nearest
 from dcgan.sampling.pictures import enlarge, grid, png, require_room, sheet, tile
 
 WALK_FRAME = 1 / 12  # seconds
-TRAINING_FRAME, TRAINING_FILM = 0.5, 20  # seconds, at the most
+TRAINING_FRAME, TRAINING_FILM = 0.5, 20  # seconds, at most
 MAX_FRAMES = 200  # of a film of a run's grids; of more, evenly spaced ones are shown
 
 
@@ -134,7 +134,7 @@ def film_of_grids(model_dir, epoch_steps, scale):
     if not paths:
         raise UserError(f'{model_dir / "samples"} holds no grid step-N.png; --film=checkpoints draws from the '
                         'checkpoints')
-    paths = [paths[place] for place in np.unique(np.linspace(0, len(paths) - 1, MAX_FRAMES).round().astype(int))]
+    paths = [paths[index] for index in np.unique(np.linspace(0, len(paths) - 1, MAX_FRAMES).round().astype(int))]
     grids = []
     for path in paths:
         try:

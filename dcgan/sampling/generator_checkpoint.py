@@ -67,11 +67,6 @@ class GeneratorCheckpoint(NamedTuple):
         """SHA-256 of its weights, without moving averages of batch normalization."""
         return digest_of({name: value for name, value in self.variables.items() if not is_statistic(name)})
 
-    @property
-    def label(self):
-        """Name for pictures drawn from it, e.g. step-0000158."""
-        return label_of(self.path)
-
 
 def open_run(model_dir):
     """Returns the Path of a run directory.
@@ -126,25 +121,27 @@ def find(model_dir, wanted):
                             f'all: python evaluate.py --model_dir={model_dir} --checkpoint=all')
         return [checkpoints.path(best)]
     paths = [checkpoints.path(step) for step in steps]
-    return paths if wanted == 'all' else [next(read_all(reversed(paths))).path]
+    return paths if wanted == 'all' else [next(read_all(paths[::-1])).path]
 
 
 def read_all(paths, weights='trained'):
-    """Reads checkpoints one after the other, as ``read`` does; skips and reports those that cannot be read.
+    """Yields the GeneratorCheckpoint of each path, as ``read`` does; of several, reports and skips the unreadable ones.
 
     Raises:
       UserError: none can be read.
     """
-    count = 0
+    is_empty = True
     for path in paths:
         try:
             checkpoint = read(path, weights)
         except UserError as error:
+            if len(paths) == 1:
+                raise
             tqdm.write(f'warning     {error}; skipping it')  # there may be a progress bar
             continue
-        count += 1
+        is_empty = False
         yield checkpoint
-    if not count:
+    if is_empty:
         raise UserError('there is no checkpoint to draw from')
 
 
@@ -173,8 +170,8 @@ def read(path, weights='trained'):
     *parts, expected = _architecture(path, shapes)
     variables = reader.read(expected, NETWORK, suffix)
     step = step_of(path)
-    if step is None and reader.shapes.get(ADAM_POWER) == []:
-        step = _steps_of_adam(reader.read({ADAM_POWER: []}, 'an Adam')[ADAM_POWER])
+    if step is None and ADAM_POWER in reader.shapes:
+        step = _steps_of_adam(**reader.read({ADAM_POWER: []}, 'an Adam optimizer'))
     return GeneratorCheckpoint(path, variables, *parts, weights, step, {})
 
 
@@ -224,9 +221,9 @@ def step_of(path):
     return step and int(step[1])
 
 
-def _steps_of_adam(power):
+def _steps_of_adam(beta2_power):
     """Returns the updates that Adam has done, by the power of beta2 that it keeps; None if there are too many."""
-    return round(math.log(power, ADAM_BETA2)) - 1 if ADAM_MIN_POWER < power < 1 else None
+    return round(math.log(beta2_power, ADAM_BETA2)) - 1 if ADAM_MIN_POWER < beta2_power < 1 else None
 
 
 def label_of(path):

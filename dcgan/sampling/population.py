@@ -6,7 +6,6 @@ where batch statistics drew faces. So the statistics are estimated for each chec
 Wu and Johnson, "Rethinking 'Batch' in BatchNorm" (2021).
 """
 
-import io
 import zlib
 
 import numpy as np
@@ -15,7 +14,7 @@ import tensorflow.compat.v1 as tf
 from dcgan.cpu_kernels import cpu_kernels
 from dcgan.device import make_session_config
 from dcgan.errors import UserError, reason_of
-from dcgan.files import write_atomically
+from dcgan.files import replacing
 from dcgan.progress import Progress
 from dcgan.sampling.exported import DAMAGED
 from dcgan.sampling.generator_checkpoint import load
@@ -45,10 +44,9 @@ def population_statistics(checkpoint):
     statistics = _read_cached(path, made_of)
     if not statistics:
         statistics = _estimate(checkpoint)
-        content = io.BytesIO()
-        np.savez(content, made_of=made_of, **statistics)
         try:
-            write_atomically(path, content.getvalue())
+            with replacing(path) as part, part.open('wb') as file:
+                np.savez(file, made_of=made_of, **statistics)
         except OSError as error:
             print(f'warning     cannot write {path}: {reason_of(error)}; the population statistics will be estimated '
                   'again next time')

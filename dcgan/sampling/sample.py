@@ -71,8 +71,7 @@ def sample(options, given):
 
 
 def _write_pictures(options, model_dir, mode):
-    is_all = options.checkpoint == 'all'
-    if is_all and options.out and not is_folder(options.out):
+    if options.checkpoint == 'all' and options.out and not is_folder(options.out):
         raise UserError(f'--checkpoint=all draws a picture for each checkpoint, but --out={options.out} is one '
                         'file; choose a folder, or make a film with --film=checkpoints')
     draw_picture = mode.prepare(options)
@@ -82,7 +81,7 @@ def _write_pictures(options, model_dir, mode):
                                 mode.suffixes) for path in found}
     latents = [path.with_suffix(SUFFIX) for path in paths.values() if options.project is not None]
     refuse_to_overwrite([*paths.values(), *latents], options.overwrite)
-    for checkpoint in read_all(found, options.weights) if is_all else [read(found[0], options.weights)]:
+    for checkpoint in read_all(found, options.weights):
         path = paths[checkpoint.path]
         with _open(options, checkpoint) as generator:
             write_output(path, draw_picture(generator, path), 'out')

@@ -210,7 +210,7 @@ def test_progress_names_what_is_measured(place, real_images, monkeypatch, capsys
     inception = Inception(place / 'graph.pb')
     with inception, TrainedGenerator(read(place / 'run' / 'model.ckpt-2')) as generator:
         evaluator_of(place, real_images, ['swd20', 'msssim5', 'fid9', 'kid7'], inception=inception).measure(
-            generator, place='3 of 8')
+            generator, position='3 of 8')
     shown = capsys.readouterr().err
     for title in ('swd20 of step 2, 3 of 8: ', 'msssim5 of step 2, 3 of 8: ', 'features of step 2, 3 of 8: ',
                   'kid7 of step 2, 3 of 8: ', 'floor of swd20: ', 'features of real images: '):
