@@ -1,5 +1,6 @@
 """Checkpoints to draw from: finds them, and reads the generator of each."""
 
+import functools
 import itertools
 import math
 import os
@@ -207,12 +208,18 @@ def _architecture(path, shapes):
     if largest > MAX_VALUES:  # out of memory, TensorFlow may crash instead of raising
         raise UserError(f'{path} is too large to draw from: an array would have {largest:,} values; the limit is '
                         f'{MAX_VALUES:,}')
-    with tf.Graph().as_default():
-        Generator(depths, s_size)(tf.zeros([1, z_dim]))
-        expected = {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()
-                    if variable.op.name in shapes or not is_statistic(variable.op.name)}
+    expected = {name: shape for name, shape in _shapes(z_dim, s_size, *depths).items()
+                if name in shapes or not is_statistic(name)}
     require_shapes(path, shapes, expected, NETWORK)
     return z_dim, s_size, depths, expected
+
+
+@functools.lru_cache(maxsize=1)  # a run has many checkpoints of one shape
+def _shapes(z_dim, s_size, *depths):
+    """Returns {name: list}, the shapes of all variables of a generator."""
+    with tf.Graph().as_default():
+        Generator(list(depths), s_size)(tf.zeros([1, z_dim]))
+        return {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()}
 
 
 def step_of(path):
