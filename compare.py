@@ -37,7 +37,7 @@ def main():
     """Proves the graph and, with --model_dir, writes a report; returns the exit status."""
     from dcgan.comparison.milestones import article_figures
     from dcgan.comparison.proof import format_table, prove_in_child, verdict
-    from dcgan.sampling.checkpoint import open_run
+    from dcgan.sampling.generator_checkpoint import open_run
 
     run = None
     if FLAGS.model_dir is not None:
@@ -54,15 +54,15 @@ def main():
 def _write_report(run, figures, checks):
     from dcgan.comparison.milestones import drawn, measured
     from dcgan.comparison.report import page, read_settings
-    from dcgan.metrics.evaluator import MetricOptions, open_evaluator
+    from dcgan.metrics.evaluator import open_evaluator
 
     out = run / 'comparison' if FLAGS.out is None else local_path(FLAGS.out, 'out')
     require_writable(out / 'report.html', 'out')
     config = read_settings(run)
     milestones = drawn(run, FLAGS.weights)
     if FLAGS.metrics != []:
-        options = MetricOptions(FLAGS.metrics, FLAGS.inception_graph, FLAGS.dataset_dir, FLAGS.cache_dir, seed=0)
-        with open_evaluator(run, config['image_size'], options) as evaluator:
+        with open_evaluator(run, config['image_size'], FLAGS.metrics, FLAGS.inception_graph, FLAGS.dataset_dir,
+                            FLAGS.cache_dir) as evaluator:
             milestones = measured(milestones, evaluator, out / 'numbers.json')
     html, pictures = page(run, config, milestones, figures, checks)
     for name, content in {**pictures, 'report.html': html}.items():

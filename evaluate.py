@@ -31,11 +31,10 @@ flags.DEFINE_string('json', None, 'Also write the numbers and their protocols to
 
 def main():
     """Prints the metrics of the checkpoints and writes them to --json."""
-    from dcgan.metrics.evaluator import MetricOptions, open_evaluator
-    from dcgan.metrics.results import to_json
-    from dcgan.metrics.table import format_table
-    from dcgan.sampling.checkpoint import find, open_run, read, read_all
+    from dcgan.metrics.evaluator import open_evaluator
+    from dcgan.metrics.results import format_table, to_json
     from dcgan.sampling.generator import TrainedGenerator
+    from dcgan.sampling.generator_checkpoint import find, open_run, read_all
 
     paths = find(None if FLAGS.model_dir is None else open_run(FLAGS.model_dir), FLAGS.checkpoint)
     path = None if FLAGS.json is None else local_path(FLAGS.json, 'json')
@@ -43,15 +42,14 @@ def main():
         require_writable(path, 'json')
     results, evaluator = [], None
     with contextlib.ExitStack() as stack:
-        is_all = FLAGS.checkpoint == 'all'
-        for checkpoint in read_all(paths, FLAGS.weights) if is_all else [read(paths[0], FLAGS.weights)]:
+        for checkpoint in read_all(paths, FLAGS.weights):
             if evaluator is None:
-                options = MetricOptions(FLAGS.metrics, FLAGS.inception_graph, FLAGS.dataset_dir, FLAGS.cache_dir,
-                                        FLAGS.seed)
-                evaluator = stack.enter_context(open_evaluator(checkpoint.run, checkpoint.size, options))
+                evaluator = stack.enter_context(open_evaluator(
+                    checkpoint.run, checkpoint.size, FLAGS.metrics, FLAGS.inception_graph, FLAGS.dataset_dir,
+                    FLAGS.cache_dir, FLAGS.seed))
             with TrainedGenerator(checkpoint, FLAGS.batch_norm, FLAGS.batch_size) as generator:
-                place = f'{paths.index(checkpoint.path) + 1} of {len(paths)}' if is_all else ''
-                measured = evaluator.measure(generator, place=place)
+                position = f'{paths.index(checkpoint.path) + 1} of {len(paths)}' if len(paths) > 1 else ''
+                measured = evaluator.measure(generator, position=position)
             print(format_table(measured), flush=True)
             results += measured
             if path is not None:  # after each checkpoint: a later one may fail

@@ -33,7 +33,7 @@ flags.DEFINE_bool('browser', True, 'Open the page in a browser.')
 
 def main():
     """Serves the page until Ctrl-C."""
-    from dcgan.sampling.checkpoint import open_run
+    from dcgan.sampling.generator_checkpoint import open_run
 
     model_dir = None if FLAGS.model_dir is None else open_run(FLAGS.model_dir)
     if importlib.util.find_spec('gradio') is None:

@@ -29,9 +29,9 @@ flags.DEFINE_string('out', None, 'Output: a folder for a SavedModel; for other f
 
 def main():
     """Exports what the flags say."""
-    from dcgan.sampling.checkpoint import find, open_run, read
     from dcgan.sampling.export import export, require_converter
     from dcgan.sampling.generator import TrainedGenerator
+    from dcgan.sampling.generator_checkpoint import find, open_run, read
 
     path = _output_path()
     require_converter(FLAGS.format)

@@ -54,11 +54,9 @@ flags.mark_flags_as_mutual_exclusive(['seeds', 'num_images'])
 
 def main():
     """Draws what the flags say."""
-    from dcgan.sampling.requests import SampleOptions, sample  # loads TensorFlow
+    from dcgan.sampling.sample import sample  # loads TensorFlow
 
-    names = SampleOptions._fields[:-1]
-    sample(SampleOptions(*(FLAGS[name].value for name in names),
-                         given=frozenset(name for name in names if FLAGS[name].present)))
+    sample(FLAGS, {name for name in FLAGS if FLAGS[name].present})
 
 
 if __name__ == '__main__':

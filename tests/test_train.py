@@ -11,8 +11,8 @@ import tensorflow.compat.v1 as tf
 import train
 from dcgan.errors import UserError
 from dcgan.runs.settings import describe_preset
-from dcgan.sampling.checkpoint import read
 from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.generator_checkpoint import read
 from dcgan.sampling.pictures import grid
 from dcgan.training import loop
 from dcgan.training.schedule import Schedule

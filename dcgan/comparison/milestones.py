@@ -10,8 +10,8 @@ from dcgan.files import local_path, write_output
 from dcgan.metrics.results import from_json, to_json
 from dcgan.runs.checkpoints import ARTICLE_UPDATES, Checkpoints
 from dcgan.runs.run_directory import RunDirectory
-from dcgan.sampling.checkpoint import GeneratorCheckpoint, find, read
 from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.generator_checkpoint import GeneratorCheckpoint, find, read
 from dcgan.sampling.pictures import grid
 
 ARTICLE_TITLES = {'start': 'at the start', 'epoch-2': 'after 2 epochs of CelebA', 'epoch-5': 'after 5 epochs of CelebA'}

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from dcgan.errors import UserError, reason_of
-from dcgan.runs.checkpoints import UNREADABLE
+from dcgan.runs.checkpoints import UNREADABLE, read_variables
 
 REFERENCE = Path(__file__).parents[2] / 'reference'
 
@@ -42,7 +41,7 @@ def read_reference(folder=REFERENCE):
       UserError: a file is missing or damaged.
     """
     return Reference(*_read(folder / 'graph.json', _graphs), _read(folder / 'numbers.npz', _numbers),
-                     str(folder / 'start.ckpt'), *(_read(folder / f'{moment}.ckpt', _variables)
+                     str(folder / 'start.ckpt'), *(_read(folder / f'{moment}.ckpt', read_variables)
                                                    for moment in ('start', 'end')))
 
 
@@ -78,8 +77,3 @@ def _graphs(path):
 def _numbers(path):
     with np.load(path) as arrays:
         return dict(arrays)
-
-
-def _variables(path):
-    reader = tf.train.load_checkpoint(str(path))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}

@@ -13,7 +13,7 @@ from dcgan.comparison import charts
 from dcgan.comparison.milestones import SUFFIXES
 from dcgan.comparison.proof import verdict
 from dcgan.errors import UserError
-from dcgan.metrics.table import TRAINED_ON, notes, number, samples
+from dcgan.metrics.results import TRAINED_ON, notes, number, samples
 from dcgan.runs.checkpoints import ARTICLE_UPDATES
 from dcgan.runs.event_log import read_log
 from dcgan.runs.run_directory import RunDirectory

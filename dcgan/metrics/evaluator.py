@@ -1,7 +1,6 @@
 """Compares the images of a generator with real images; each result carries its protocol."""
 
 import contextlib
-from typing import NamedTuple
 
 import numpy as np
 
@@ -9,45 +8,17 @@ from data.crop import RESIZER
 from dcgan.errors import UserError, reason_of
 from dcgan.files import local_path, safe_name
 from dcgan.metrics.disk_arrays import cached, stored
-from dcgan.metrics.distances import feature_statistics, frechet_distance, kernel_distance
+from dcgan.metrics.fid import feature_statistics, frechet_distance, kernel_distance
 from dcgan.metrics.inception import GRAPH_NAME, GRAPH_SOURCE, Inception
-from dcgan.metrics.names import FEATURE_METRICS, default_metrics, metric_name, parse_metrics
+from dcgan.metrics.ms_ssim import ms_ssim
+from dcgan.metrics.protocols import FEATURE_METRICS, PROTOCOLS, default_metrics, metric_name, parse_metrics
 from dcgan.metrics.real_split import RealSplit
-from dcgan.metrics.similarity import ms_ssim
-from dcgan.metrics.wasserstein import MIN_SIZE, sliced_wasserstein
+from dcgan.metrics.results import Result
+from dcgan.metrics.swd import MIN_SIZE, sliced_wasserstein
+from dcgan.sampling.generator_checkpoint import label_of
 from dcgan.sampling.real_images import open_real_images
 
 MIN_IMAGES = 4  # real images, two in each half
-
-# What each metric is; printed and stored with the results.
-PROTOCOLS = {
-    'swd': 'sliced Wasserstein distance x 1000 as in ProGAN (Karras et al., 2018): at each level of the Laplacian '
-           'pyramid, 128 patches of 7x7 per image, normalized channels, 4 times 128 directions',
-    'msssim': 'mean multi-scale SSIM of pairs of faces, 5 scales, as in ProGAN: 1 if all faces are equal; the floor is '
-              'that of real pairs, one image of each half',
-    'fid': "Frechet distance (Heusel et al., 2017) of features of Inception's pool_3; as many real images as faces",
-    'kid': "squared maximum mean discrepancy (Binkowski et al., 2018) of features of Inception's pool_3: cubic kernel, "
-           'unbiased, mean of 100 subsets of 1,000, or of all images if there are fewer',
-}
-
-
-class Result(NamedTuple):
-    """A value of a metric, and what is needed to compare it.
-
-    Attributes:
-      metric: name, e.g. swd16k.
-      part: for swd, the level of the pyramid in pixels, or 'mean'; else ''.
-      value: metric between generated and real images.
-      floor: the same metric between two disjoint halves of the real images; None if there are too few.
-      protocol: how it was measured, {name: JSON value}.
-    """
-
-    metric: str
-    part: str
-    value: float
-    floor: float | None
-    protocol: dict
-
 
 class Evaluator:
     """Measures generators against the same real images by the same protocol."""
@@ -67,20 +38,20 @@ class Evaluator:
         """
         self._real_images, self._metrics, self._seed, self._inception = real_images, metrics, seed, inception
         self._folder = local_path(cache_dir, 'cache_dir')
-        most = max((metric.count for metric in metrics if metric.kind != 'msssim'), default=0)
-        self._most_features = max((metric.count for metric in metrics if metric.kind in FEATURE_METRICS), default=0)
-        self._split = RealSplit(real_images.pack.images, most, seed, self._folder)
+        max_images = max((metric.count for metric in metrics if metric.kind != 'msssim'), default=0)
+        self._max_features = max((metric.count for metric in metrics if metric.kind in FEATURE_METRICS), default=0)
+        self._split = RealSplit(real_images.pack.images, max_images, seed, self._folder)
         self._floors, self._real_feature_cache = {}, {}
         for metric in metrics:
             self._require_images(metric)
 
-    def measure(self, generator, known=(), place=''):
+    def measure(self, generator, known=(), position=''):
         """Measures a generator; shows progress.
 
         Args:
           generator: a TrainedGenerator.
           known: earlier Results; those with the same metric and protocol are not measured again.
-          place: which of several generators this is, for the progress bars, e.g. '3 of 8'.
+          position: which of several generators this is, for the progress bars, e.g. '3 of 8'.
 
         Returns:
           A list of Results, in the order of the metrics.
@@ -94,7 +65,7 @@ class Evaluator:
                    for metric, protocol in protocols.items()}
         missing = [metric for metric in self._metrics if not results[metric]]
         try:
-            for metric, values in self._measured(missing, generator, place):
+            for metric, values in self._measured(missing, generator, position):
                 if metric not in self._floors:
                     self._floors[metric] = self._floor(metric)
                 results[metric] = [Result(metric.name, part, value, self._floors[metric].get(part), protocols[metric])
@@ -106,11 +77,11 @@ class Evaluator:
                             'folder with --cache_dir') from error
         return [result for metric in self._metrics for result in results[metric]]
 
-    def _measured(self, metrics, generator, place):
+    def _measured(self, metrics, generator, position):
         """Yields each metric and its {part: value}."""
         if not metrics:
             return
-        title = f'{{}} of {_name(generator.checkpoint)}{place and f", {place}"}'
+        title = f'{{}} of {_name(generator.checkpoint)}{position and f", {position}"}'
         faces = self._faces(generator, max(2 * metric.count if metric.kind == 'msssim' else metric.count
                                            for metric in metrics))
         feature_count = max((metric.count for metric in metrics if metric.kind in FEATURE_METRICS), default=0)
@@ -155,7 +126,7 @@ class Evaluator:
     def _real_features(self, half, images):
         """Returns the features of real images from the cache file that all runs on these images share."""
         if half not in self._real_feature_cache:  # verify the file's checksum only once
-            images = images[:self._most_features]
+            images = images[:self._max_features]
             name = (f'{safe_name(self._real_images.name)}-{self._real_images.pack.crc32:08x}-{half}-{len(images)}-seed-'
                     f'{self._seed}-{self._inception.digest[:16]}.features')
             self._real_feature_cache[half] = cached(
@@ -191,7 +162,7 @@ class Evaluator:
 
 
 def _name(checkpoint):
-    return checkpoint.label if checkpoint.step is None else f'step {checkpoint.step}'
+    return label_of(checkpoint.path) if checkpoint.step is None else f'step {checkpoint.step}'
 
 
 def _without_path(protocol):
@@ -199,42 +170,34 @@ def _without_path(protocol):
     return {name: value for name, value in protocol.items() if name != 'checkpoint'}
 
 
-class MetricOptions(NamedTuple):
-    """What to measure and with which real images; each field is the flag of its name."""
-
-    metrics: list[str] | None
-    inception_graph: str | None
-    dataset_dir: str | None
-    cache_dir: str
-    seed: int
-
-
 @contextlib.contextmanager
-def open_evaluator(run, size, options):
-    """Gives an Evaluator for the generators of a run.
+def open_evaluator(run, size, metrics, inception_graph, dataset_dir, cache_dir, seed=0):
+    """Yields an Evaluator for the generators of a run.
 
     Args:
       run: run directory or exported generator (.npz), a Path.
       size: height and width of the images, in pixels.
-      options: MetricOptions. Without metrics, the default ones; without an Inception graph, those that need none.
+      metrics: their names; None is the default ones. Without an Inception graph, only those that need none.
+      inception_graph: file of the graph; or None.
+      dataset_dir, cache_dir: as ``open_real_images`` takes them.
+      seed: as ``Evaluator`` takes it.
 
     Raises:
       UserError: the real images or the Inception graph cannot be used, there are too few images, or a metric is
         invalid.
     """
-    graph = options.inception_graph
-    metrics = None if options.metrics is None else _without_features(parse_metrics(options.metrics), graph)
+    metrics = None if metrics is None else _without_features(parse_metrics(metrics), inception_graph)
     with contextlib.ExitStack() as stack:
-        inception = graph and stack.enter_context(Inception(local_path(graph, 'inception_graph')))
+        inception = inception_graph and stack.enter_context(Inception(local_path(inception_graph, 'inception_graph')))
         if inception and not inception.is_known:
-            print(f'warning     {graph} is not the {GRAPH_NAME} of published numbers, from {GRAPH_SOURCE}; do not '
-                  'compare its fid and kid with them')
-        real_images = open_real_images(run, size, options.dataset_dir, options.cache_dir)
+            print(f'warning     {inception_graph} is not the {GRAPH_NAME} of published numbers, from {GRAPH_SOURCE}; '
+                  'do not compare its fid and kid with them')
+        real_images = open_real_images(run, size, dataset_dir, cache_dir)
         if len(real_images.names) < MIN_IMAGES:
             raise UserError(f'{real_images.name} holds {len(real_images.names)} images; metrics need at least '
                             f'{MIN_IMAGES}')
         metrics = metrics or default_metrics(len(real_images.names), bool(inception))
-        yield Evaluator(real_images, metrics, options.seed, inception, options.cache_dir)
+        yield Evaluator(real_images, metrics, seed, inception, cache_dir)
 
 
 def _without_features(metrics, inception_graph):

@@ -31,7 +31,7 @@ class Inception:
 
         Args:
           path: file of the frozen graph, a GraphDef.
-          batch_size: the most images to process at once.
+          batch_size: maximum number of images to process at once.
 
         Raises:
           UserError: the file cannot be read or is another graph.

@@ -1,11 +1,12 @@
-"""Checkpoints: which are intact, which is the newest, which are kept."""
+"""Checkpoints: reads any; of a run, which are intact, which is the newest, which are kept."""
 
 import re
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from dcgan.errors import UserError, reason_of
-from dcgan.runs.checkpoint_index import check_index
+from dcgan.runs.run_directory import WILDCARDS, is_pattern
 
 # The article shows the generator at the start, after 2 epochs of CelebA and after 5, of 1,582 updates each.
 ARTICLE_UPDATES = {'start': 0, 'epoch-2': 3_164, 'epoch-5': 7_910}
@@ -118,9 +119,7 @@ class Checkpoints:
     def _problem(self, step):
         """Returns why a checkpoint cannot be read; None if it can."""
         try:
-            reader = load_checkpoint(self.path(step))
-            for name in reader.get_variable_to_shape_map():
-                reader.get_tensor(name)  # checks its checksum
+            read_variables(self.path(step))  # checks the checksum of each value
         except UNREADABLE as error:
             return reason_of(error)
         return None
@@ -135,16 +134,95 @@ class Checkpoints:
                 return
 
 
-def load_checkpoint(path):
-    """Returns TensorFlow's reader of a checkpoint, a Path without a suffix.
+class CheckpointReader:
+    """Reads variables of a checkpoint that this project or TensorFlow 1 wrote.
+
+    Attributes:
+      path: of the checkpoint, as TensorFlow has it.
+      shapes: {name: list} of all its variables.
+    """
+
+    def __init__(self, path):
+        """Opens a checkpoint.
+
+        Args:
+          path: a Path, as TensorFlow has it.
+
+        Raises:
+          UserError: it cannot be read.
+        """
+        if is_pattern(path):
+            raise UserError(f'{path} has one of {WILDCARDS} in its name, which TensorFlow takes for a pattern; rename '
+                            'it')
+        self.path = path
+        try:
+            self._reader = tf.train.load_checkpoint(str(path))
+            self._dtypes = self._reader.get_variable_to_dtype_map()
+        except UNREADABLE as error:
+            raise _unreadable(path, error) from error
+        self.shapes = {name: list(shape) for name, shape in self._reader.get_variable_to_shape_map().items()}
+
+    def read(self, expected, network, suffix='', remedy=''):
+        """Returns {name: float32 array} of variables; nothing is read unless all are as expected.
+
+        Args:
+          expected: {name: list} of their shapes.
+          network: what they make up, for the message, e.g. "the article's generator".
+          suffix: of their names in the checkpoint.
+          remedy: end of the message if they are not as expected.
+
+        Raises:
+          UserError: the checkpoint lacks one, one has another shape or type, is not finite, or cannot be read.
+        """
+        found = {name: self.shapes[name + suffix] for name in expected if name + suffix in self.shapes}
+        require_shapes(self.path, found, expected, network, remedy)
+        for name in expected:
+            if self._dtypes[name + suffix] != tf.float32:
+                raise UserError(f'{self.path} does not hold {network}: {name} is not float32{remedy}')
+        try:
+            values = {name: self._reader.get_tensor(name + suffix) for name in expected}
+        except UNREADABLE as error:
+            raise _unreadable(self.path, error) from error
+        require_finite(self.path, values)
+        return values
+
+
+def require_shapes(path, found, expected, network, remedy=''):
+    """Checks the shapes of variables, {name: list}, against those expected; the rest as ``CheckpointReader.read``.
+
+    Raises:
+      UserError: one is missing, or has another shape.
+    """
+    for name, shape in expected.items():
+        if name not in found:
+            raise UserError(f'{path} does not hold {network}: it has no variable {name}{remedy}')
+        if found[name] != shape:
+            raise UserError(f'{path} does not hold {network}: {name} has shape {found[name]}; expected {shape}{remedy}')
+
+
+def require_finite(path, values):
+    """Checks {name: array}, variables of the checkpoint at ``path``.
+
+    Raises:
+      UserError: one is not finite.
+    """
+    for name, value in values.items():
+        if not np.isfinite(value).all():
+            raise UserError(f'{path} cannot be used: {name} holds NaN or infinite values; use another checkpoint')
+
+
+def read_variables(path):
+    """Returns all variables of a checkpoint at a Path, {name: array}.
 
     Raises:
       UNREADABLE: it is damaged, or is none.
     """
-    index = path.with_name(f'{path.name}.index')
-    if index.exists():  # TensorFlow once wrote a single file
-        check_index(index)
-    return tf.train.load_checkpoint(str(path))
+    reader = tf.train.load_checkpoint(str(path))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def _unreadable(path, error):
+    return UserError(f'cannot read {path}: {reason_of(error)}')
 
 
 def is_milestone(step, steps_per_epoch):

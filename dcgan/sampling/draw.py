@@ -6,13 +6,12 @@ import imageio.v3 as imageio
 import numpy as np
 
 from dcgan.errors import UserError
-from dcgan.sampling.latents import walk
+from dcgan.sampling.latents import title_of, walk
 from dcgan.sampling.neighbours import nearest
 from dcgan.sampling.pictures import enlarge, grid, png, require_room, sheet, tile
-from dcgan.sampling.saved_latents import title_of
 
 WALK_FRAME = 1 / 12  # seconds
-TRAINING_FRAME, TRAINING_FILM = 0.5, 20  # seconds, at the most
+TRAINING_FRAME, TRAINING_FILM = 0.5, 20  # seconds, at most
 MAX_FRAMES = 200  # of a film of a run's grids; of more, evenly spaced ones are shown
 
 
@@ -21,7 +20,7 @@ def interpolation(generator, seeds, frames):
 
     Args:
       generator: a TrainedGenerator.
-      seeds: int64 [n], n at least 2; here and below also with saved latents, as ``parse_points`` returns them.
+      seeds: int64 [n], n at least 2; here and below also with saved latents, as ``parse_seeds`` returns them.
       frames: images of each walk, both ends included; at least 2.
     """
     return grid(_walk(generator, seeds, frames), len(seeds) - 1, frames)
@@ -135,7 +134,7 @@ def film_of_grids(model_dir, epoch_steps, scale):
     if not paths:
         raise UserError(f'{model_dir / "samples"} holds no grid step-N.png; --film=checkpoints draws from the '
                         'checkpoints')
-    paths = [paths[place] for place in np.unique(np.linspace(0, len(paths) - 1, MAX_FRAMES).round().astype(int))]
+    paths = [paths[index] for index in np.unique(np.linspace(0, len(paths) - 1, MAX_FRAMES).round().astype(int))]
     grids = []
     for path in paths:
         try:

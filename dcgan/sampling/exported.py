@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dcgan.errors import UserError, reason_of
+from dcgan.runs.settings import parse_record
 
 PRETRAINED = Path(__file__).parents[2] / 'data' / 'demo_generator.npz'  # its card is data/demo_generator.md
 
@@ -61,9 +62,9 @@ def read_exported(path):
             raise ValueError('a variable is not float32')
         if about['sha256'] != digest_of(values):
             raise ValueError('its checksum does not match')
-        if (about['weights'] not in ('trained', 'ema') or not isinstance(about['config'], dict)
-                or not (about['step'] is None or type(about['step']) is int)):
+        if about['weights'] not in ('trained', 'ema') or not (about['step'] is None or type(about['step']) is int):
             raise ValueError('its description is invalid')
+        about['config'] = parse_record(about['config'])
     except OSError as error:
         raise UserError(f'cannot read {path}: {reason_of(error)}; {remedy}') from error
     except DAMAGED as error:

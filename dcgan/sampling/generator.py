@@ -7,11 +7,11 @@ from dcgan.cpu_kernels import cpu_kernels
 from dcgan.device import make_session_config
 from dcgan.errors import UserError
 from dcgan.progress import Progress
-from dcgan.sampling.checkpoint import load
-from dcgan.sampling.latents import seed_latents
+from dcgan.sampling.exported import is_statistic
+from dcgan.sampling.generator_checkpoint import load
+from dcgan.sampling.latents import SavedLatent, seed_latents
 from dcgan.sampling.pictures import enlarge, png
 from dcgan.sampling.population import population_statistics
-from dcgan.sampling.saved_latents import latents_of
 from model import Generator
 
 
@@ -36,19 +36,18 @@ class TrainedGenerator:
           scale: how many times to enlarge each image, see ``pictures.enlarge``.
 
         Raises:
-          UserError: the checkpoint lacks variables.
+          UserError: 'moving' is asked for, and the checkpoint has no moving averages.
         """
         self.checkpoint = checkpoint
         self.batch_norm = batch_norm
         self.scale = scale
         self.size = scale * checkpoint.size
         self.batch_size = batch_size
-        if batch_norm == 'moving' and checkpoint.weights == 'ema':
-            raise UserError('averaged weights have no moving averages of batch normalization; use '
-                            '--batch_norm=population, or --weights=trained if the checkpoint has them')
         values = dict(checkpoint.variables)
         if batch_norm == 'population':
             values.update(population_statistics(checkpoint))
+        elif batch_norm == 'moving':
+            _check_moving_averages(checkpoint)
         with tf.Graph().as_default() as graph:
             self._seeds = tf.placeholder(tf.int64, [None], name='seeds')
             self._latents = tf.identity(seed_latents(self._seeds, checkpoint.z_dim), name='z')
@@ -56,13 +55,6 @@ class TrainedGenerator:
                 images = Generator(checkpoint.depths, checkpoint.s_size)(self._latents, training=batch_norm == 'batch')
             self._images = tf.identity(to_uint8(images), name='images')
             self._pngs = tf.map_fn(tf.io.encode_png, self._images, fn_output_signature=tf.string)
-            missing = [variable.op.name for variable in tf.global_variables() if variable.op.name not in values
-                       and (batch_norm != 'batch' or '/moving_' not in variable.op.name)]
-            if missing:
-                raise UserError(f'{checkpoint.path} lacks {", ".join(missing)}')
-            if batch_norm == 'moving' and _never_moved(values):
-                print(f'warning     the moving averages of {checkpoint.path} are 0 and 1, as before the first step: '
-                      'TensorFlow 1 does not update them by itself, nor does the article')
             self._session = tf.Session(graph=graph, config=make_session_config('float32'))
             load(self._session, values)
 
@@ -72,25 +64,30 @@ class TrainedGenerator:
     def __exit__(self, *exception):
         self._session.close()
 
-    def latents(self, points):
+    def latents(self, seeds):
         """Returns latents, float32 [n, z_dim]; those of seeds are in [-1, 1).
 
         Args:
-          points: seeds, int64 [n]; or seeds and saved latents, as ``parse_points`` returns them.
+          seeds: int64 [n], or with saved latents, as ``parse_seeds`` returns them.
 
         Raises:
           UserError: a saved latent has another length.
         """
-        if points.dtype == object:
-            return latents_of(points, self.latents, self.checkpoint.z_dim)
-        return self._session.run(self._latents, {self._seeds: points})
+        saved = {index: seed for index, seed in enumerate(seeds) if isinstance(seed, SavedLatent)}
+        numbers = np.array([0 if index in saved else seed for index, seed in enumerate(seeds)], np.int64)
+        latents = self._session.run(self._latents, {self._seeds: numbers})
+        for index, one in saved.items():
+            if len(one.latent) != self.checkpoint.z_dim:
+                raise UserError(f'{one.path} holds {len(one.latent)} numbers; this generator takes '
+                                f'{self.checkpoint.z_dim}; project the photo with this generator')
+            latents[index] = one.latent
+        return latents
 
     def images(self, points):
         """Draws images, with a progress bar.
 
         Args:
-          points: seeds, int64 [n], also with saved latents, as ``parse_points`` returns them; or latents, float32
-            [n, z_dim]; n at least 1.
+          points: seeds, as ``parse_seeds`` returns them; or latents, float32 [n, z_dim]; n at least 1.
 
         Returns:
           Uint8 [n, size, size, 3].
@@ -150,6 +147,17 @@ def to_uint8(images):
     return tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
 
 
-def _never_moved(values):
-    return all((value == float(name.endswith('variance'))).all() for name, value in values.items()
-               if '/moving_' in name)
+def _check_moving_averages(checkpoint):
+    """Warns if the moving averages of batch normalization were never updated.
+
+    Raises:
+      UserError: there are none.
+    """
+    moving = {name: value for name, value in checkpoint.variables.items() if is_statistic(name)}
+    if not moving:
+        remedy = ', or --weights=trained if the checkpoint has them' if checkpoint.weights == 'ema' else ''
+        raise UserError(f'the {checkpoint.weights} weights of {checkpoint.path} have no moving averages of batch '
+                        f'normalization; use --batch_norm=population{remedy}')
+    if all((value == float(name.endswith('variance'))).all() for name, value in moving.items()):
+        print(f'warning     the moving averages of {checkpoint.path} are 0 and 1, as before the first step: '
+              'TensorFlow 1 does not update them by itself, nor does the article')

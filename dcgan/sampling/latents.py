@@ -1,17 +1,28 @@
-"""Latents of seeds; walks between them and sums of them.
+"""Latents, named by seeds or files, 7,100-163,photo.npy; walks between them and sums of them.
 
 Walks and sums are those of the DCGAN paper (Radford, Metz and Chintala, 2016, 6.1 and 6.3.2).
 """
 
+import io
 import itertools
+import os
 import re
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from dcgan.errors import UserError
-from dcgan.sampling.seeds import MAX_LENGTH, MAX_SEEDS, parse_seeds, shorten
+from dcgan.errors import UserError, reason_of
+from dcgan.files import read_file
+from dcgan.sampling.exported import DAMAGED
+
+MAX_SEEDS = 10_000_000  # at once
+MAX_SEED = 2**63 - 1
+MAX_LENGTH = 1 << 20  # characters
+MAX_BYTES = 1 << 20  # of the file of a latent; one of the article has 528
+SUFFIX = '.npy'
 
 # One token after the other: a sign, then a mean, a file or a seed. A file stands between spaces, for its name may have
 # signs, and so that no part of the text is searched twice.
@@ -33,6 +44,104 @@ def seed_latents(seeds, z_dim):
     return tf.map_fn(latent, seeds, fn_output_signature=tf.float32)
 
 
+@dataclass(frozen=True)
+class SavedLatent:
+    """A latent from a file; as text, the name of the file without its suffix.
+
+    Attributes:
+      path: of the file.
+      latent: float32 [z_dim], finite.
+    """
+
+    path: Path
+    latent: np.ndarray = field(compare=False)
+
+    def __str__(self):
+        return self.path.stem
+
+
+def parse_seeds(text, max_seeds=MAX_SEEDS, read_files=False):
+    """Returns the seeds that a text names, in its order.
+
+    Args:
+      text: whole numbers from 0 and ranges of them, both ends included, separated by commas: '7,100-163'.
+      max_seeds: how many it may name.
+      read_files: whether files of latents (.npy) may stand for seeds: for texts of the user, not of a visitor to the
+        page.
+
+    Returns:
+      Int64 [n]; or, with files among them, an array [n] of int and SavedLatent objects; n at least 1.
+
+    Raises:
+      UserError: it is invalid, names too many, or a file holds no latent.
+    """
+    if len(text) > MAX_LENGTH:
+        raise UserError(f'the list of seeds has {len(text):,} characters; the limit is {MAX_LENGTH:,}')
+    parts, count = [], 0
+    for part in map(str.strip, text.split(',')):
+        is_file = read_files and part.lower().endswith(SUFFIX)
+        first, last = (0, 0) if is_file else _parse_range(part)
+        count += last - first + 1
+        if count > max_seeds:
+            raise UserError(f'{_shorten(text)} names more than {max_seeds:,} seeds')
+        parts.append(np.array([read_latent(part)], object) if is_file else
+                     first + np.arange(last - first + 1, dtype=np.int64))
+    return np.concatenate(parts)
+
+
+def _parse_range(text):
+    """Returns the first and the last seed of '7' or '100-163'."""
+    match = re.fullmatch(r'(\d{1,19})(?:\s*-\s*(\d{1,19}))?', text, re.ASCII)
+    if not match:
+        raise UserError(f'invalid seed {_shorten(text)}; expected e.g. 7,100-163')
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last < first:
+        raise UserError(f'invalid range {first}-{last} of seeds; expected {last}-{first}')
+    if last > MAX_SEED:
+        raise UserError(f'invalid seed {last}; the largest is {MAX_SEED}')
+    return first, last
+
+
+def format_seeds(seeds):
+    """Returns seeds as ``parse_seeds`` reads them, consecutive ones as a range."""
+    seeds = np.asarray(seeds)
+    runs = np.split(seeds, np.flatnonzero(np.diff(seeds) != 1) + 1)
+    return ','.join(f'{run[0]}' if len(run) == 1 else f'{run[0]}-{run[-1]}' for run in runs)
+
+
+def title_of(seed):
+    """Returns a seed in words: 'seed 7', or the name of a saved latent."""
+    return str(seed) if isinstance(seed, SavedLatent) else f'seed {seed}'
+
+
+def read_latent(text):
+    """Returns the SavedLatent in the file of a name.
+
+    Raises:
+      UserError: it cannot be read, or holds something else.
+    """
+    path = Path(os.path.expanduser(text))
+    try:
+        latent = np.lib.format.read_array(io.BytesIO(read_file(path, MAX_BYTES)), allow_pickle=False)
+        if latent.ndim != 1 or latent.dtype != np.float32:
+            raise ValueError('it is not a float32 array of one dimension')
+        if not np.isfinite(latent).all():
+            raise ValueError('it holds NaN or infinite values')
+    except OSError as error:
+        raise UserError(f'cannot read {path}: {reason_of(error)}; sample.py --project saves a latent') from error
+    except DAMAGED as error:
+        reason = str(error).partition('\n')[0]
+        raise UserError(f'{path} holds no latent: {reason}; expected a file that sample.py --project saved') from error
+    return SavedLatent(path, latent)
+
+
+def encode_latent(latent):
+    """Returns the bytes of a file (.npy) with a latent, float32 [z_dim], that ``read_latent`` reads."""
+    content = io.BytesIO()
+    np.save(content, latent, allow_pickle=False)
+    return content.getvalue()
+
+
 def walk(stations, frames):
     """Returns the latents of straight walks from each station to the next, float32 [n - 1, frames, z_dim].
 
@@ -40,8 +149,8 @@ def walk(stations, frames):
       stations: latents, float32 [n, z_dim], n at least 2.
       frames: latents of each walk, both ends included; at least 2.
     """
-    place = np.linspace(0, 1, frames, dtype=np.float32)[:, np.newaxis]
-    return np.stack([(1 - place) * start + place * end for start, end in itertools.pairwise(stations)])
+    fraction = np.linspace(0, 1, frames, dtype=np.float32)[:, np.newaxis]
+    return np.stack([(1 - fraction) * start + fraction * end for start, end in itertools.pairwise(stations)])
 
 
 class Term(NamedTuple):
@@ -50,7 +159,7 @@ class Term(NamedTuple):
     Attributes:
       sign: 1 or -1.
       text: as it was written, without the sign; of a file, its name.
-      seeds: int64 [n], n at least 1; or as ``parse_points`` returns them.
+      seeds: as ``parse_seeds`` returns them.
     """
 
     sign: int
@@ -58,15 +167,14 @@ class Term(NamedTuple):
     seeds: np.ndarray
 
 
-def parse_sum(text, max_seeds=MAX_SEEDS, parse=parse_seeds):
+def parse_sum(text, max_seeds=MAX_SEEDS, read_files=False):
     """Returns the Terms of a sum such as 'mean(7,9,12) - mean(3,4) + 20', in time linear in its length.
 
     A seed stands for its latent, ``mean(...)`` for the mean over those that it names.
 
     Args:
       text: the sum.
-      max_seeds: the most seeds that it may have.
-      parse: reads the seeds of a term: ``parse_seeds``, which refuses files, or ``saved_latents.parse_points``.
+      max_seeds, read_files: as for ``parse_seeds``.
 
     Raises:
       UserError: it is invalid, or has too many seeds.
@@ -74,20 +182,25 @@ def parse_sum(text, max_seeds=MAX_SEEDS, parse=parse_seeds):
     if len(text) > MAX_LENGTH:
         raise UserError(f'the sum has {len(text):,} characters; the limit is {MAX_LENGTH:,}')
     terms, count = [], 0
-    place = SPACE.match(text).end()
-    while place < len(text) or not terms:
-        start, sign = place, SIGN.match(text, place)
-        place = SPACE.match(text, sign.end()).end() if sign else place
-        operand = OPERAND.match(text, place)
+    index = SPACE.match(text).end()
+    while index < len(text) or not terms:
+        start, sign = index, SIGN.match(text, index)
+        index = SPACE.match(text, sign.end()).end() if sign else index
+        operand = OPERAND.match(text, index)
         if not operand or (terms and not sign):
-            spaces = ', with spaces around a file' if parse is not parse_seeds and '.npy' in text[start:] else ''
-            raise UserError(f'invalid sum at {shorten(text[start:])}; expected e.g. "mean(7,9,12) - mean(3,4) + 20"'
+            spaces = ', with spaces around a file' if read_files and SUFFIX in text[start:] else ''
+            raise UserError(f'invalid sum at {_shorten(text[start:])}; expected e.g. "mean(7,9,12) - mean(3,4) + 20"'
                             f'{spaces}')
-        seeds = parse(operand[0] if operand[1] is None else operand[1], max_seeds)
+        seeds = parse_seeds(operand[0] if operand[1] is None else operand[1], max_seeds, read_files)
         name = operand[0] if operand[1] is not None else str(seeds[0])
         terms.append(Term(-1 if sign and sign[0] == '-' else 1, name, seeds))
         count += len(seeds)
         if count > max_seeds:
             raise UserError(f'the sum names more than {max_seeds:,} seeds')
-        place = SPACE.match(text, operand.end()).end()
+        index = SPACE.match(text, operand.end()).end()
     return terms
+
+
+def _shorten(text):
+    """Returns a text in quotes, cut if it is long."""
+    return repr(text if len(text) <= 60 else f'{text[:57]}...')

@@ -6,7 +6,6 @@ where batch statistics drew faces. So the statistics are estimated for each chec
 Wu and Johnson, "Rethinking 'Batch' in BatchNorm" (2021).
 """
 
-import io
 import zlib
 
 import numpy as np
@@ -15,11 +14,10 @@ import tensorflow.compat.v1 as tf
 from dcgan.cpu_kernels import cpu_kernels
 from dcgan.device import make_session_config
 from dcgan.errors import UserError, reason_of
-from dcgan.files import write_atomically
+from dcgan.files import replacing
 from dcgan.progress import Progress
-from dcgan.sampling.architecture import LAYERS
-from dcgan.sampling.checkpoint import load
 from dcgan.sampling.exported import DAMAGED
+from dcgan.sampling.generator_checkpoint import load
 from model import Generator
 
 # Batches of the article's size. Eight times as many change faces by 0.6 in 255 on average (full size, steps 100, 620).
@@ -43,13 +41,12 @@ def population_statistics(checkpoint):
         return checkpoint.statistics
     path = cached_statistics(checkpoint.path, checkpoint.weights)
     made_of = f'{checkpoint.digest} {PROTOCOL}'
-    statistics = _read_cached(path, made_of, checkpoint.depths)
+    statistics = _read_cached(path, made_of)
     if not statistics:
         statistics = _estimate(checkpoint)
-        content = io.BytesIO()
-        np.savez(content, made_of=made_of, **statistics)
         try:
-            write_atomically(path, content.getvalue())
+            with replacing(path) as part, part.open('wb') as file:
+                np.savez(file, made_of=made_of, **statistics)
         except OSError as error:
             print(f'warning     cannot write {path}: {reason_of(error)}; the population statistics will be estimated '
                   'again next time')
@@ -62,20 +59,14 @@ def cached_statistics(path, weights):
     return path.with_name(f'{path.name}{suffix}.population.npz')
 
 
-def _read_cached(path, made_of, depths):
+def _read_cached(path, made_of):
     """Returns cached statistics; {} if they are of other weights, or damaged."""
-    expected = {f'g/{layer}/batch_normalization/moving_{moment}': (depth,) for layer, depth in
-                zip(LAYERS, depths, strict=True) for moment in ('mean', 'variance')}
     try:
         with np.load(path) as cached:
-            if str(cached['made_of']) != made_of:
-                return {}
-            statistics = {name: cached[name] for name in expected}
+            statistics = dict(cached)
     except (OSError, zlib.error, *DAMAGED):
         return {}
-    is_intact = all(statistics[name].shape == shape and statistics[name].dtype == np.float32
-                    and np.isfinite(statistics[name]).all() for name, shape in expected.items())
-    return statistics if is_intact else {}
+    return statistics if str(statistics.pop('made_of', '')) == made_of else {}
 
 
 def _estimate(checkpoint):

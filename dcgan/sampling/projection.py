@@ -14,11 +14,10 @@ from data.crop import MAX_MEMORY
 from data.decoding import decode_one
 from dcgan.cpu_kernels import cpu_kernels
 from dcgan.device import make_session_config
-from dcgan.errors import UserError, reason_of
 from dcgan.progress import Progress
-from dcgan.runs.checkpoints import UNREADABLE, load_checkpoint
-from dcgan.sampling.checkpoint import load
+from dcgan.runs.checkpoints import CheckpointReader
 from dcgan.sampling.generator import to_uint8
+from dcgan.sampling.generator_checkpoint import load
 from dcgan.sampling.neighbours import nearest
 from dcgan.sampling.population import population_statistics
 from dcgan.sampling.real_images import crop_setting
@@ -138,21 +137,11 @@ def _features(images, path):
     The features are float32 [n, height, width, channels]; None, with {}, if the checkpoint holds no discriminator.
     """
     gammas = [f'd/conv{number}/batch_normalization/gamma' for number in range(1, 5)]
-    try:
-        reader = None if path.suffix == '.npz' else load_checkpoint(path)
-        if reader is None or not reader.has_tensor(gammas[0]):
-            return None, {}
-        shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-        Discriminator([shapes[gamma][0] for gamma in gammas])(images)
-        values = {}
-        for variable in tf.global_variables('d/'):
-            name = variable.op.name
-            if shapes[name] != variable.shape or dtypes[name] != tf.float32:
-                raise ValueError(f'{name} is {dtypes[name].name} of shape {shapes[name]}')
-            values[name] = reader.get_tensor(name)
-            if not np.isfinite(values[name]).all():
-                raise ValueError(f'{name} holds NaN or infinite values')
-    except UNREADABLE as error:
-        raise UserError(f"{path} does not hold the article's discriminator: {reason_of(error)}; to project by pixels "
-                        'alone, export the generator: export.py --format=npz') from error
+    reader = None if path.suffix == '.npz' else CheckpointReader(path)
+    if reader is None or not all(len(reader.shapes.get(gamma, [])) == 1 for gamma in gammas):
+        return None, {}
+    Discriminator([reader.shapes[gamma][0] for gamma in gammas])(images)
+    shapes = {variable.op.name: variable.shape.as_list() for variable in tf.global_variables('d/')}
+    values = reader.read(shapes, "the article's discriminator",
+                         remedy='; to project by pixels alone, export the generator: export.py --format=npz')
     return tf.get_default_graph().get_tensor_by_name(FEATURES), values

@@ -49,20 +49,15 @@ def crop_setting(run):
     Raises:
       UserError: the settings are damaged.
     """
-    crop = settings_of(run).get('crop', 'auto')
-    if crop not in ('auto', *CROPS):
-        raise UserError(f'{run / "config.json"} is damaged: there is no crop {crop!r}; restore it')
-    return crop
+    return settings_of(run).get('crop', 'auto')
 
 
 def epoch_steps_of(run):
     """Returns the steps of an epoch of a run, as ``settings_of`` takes it; None if that is not known."""
     config = settings_of(run)
-    counts = config.get('images'), config.get('batch_size'), config.get('workers', 1)
-    if not all(type(count) is int and count > 0 for count in counts):
+    if not {'images', 'batch_size'} <= config.keys():
         return None
-    images, batch_size, workers = counts
-    return steps_per_epoch(images, batch_size * workers) or None
+    return steps_per_epoch(config['images'], config['batch_size'] * config.get('workers', 1)) or None
 
 
 def open_real_images(run, size, dataset_dir, cache_dir):

@@ -1,10 +1,10 @@
 """Numbers during training: how close the generator's images are to the training images."""
 
 from dcgan.metrics.evaluator import Evaluator
-from dcgan.metrics.names import metric_name, parse_metrics
+from dcgan.metrics.protocols import metric_name, parse_metrics
 from dcgan.runs.event_log import best_of
-from dcgan.sampling.checkpoint import GeneratorCheckpoint
 from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.generator_checkpoint import GeneratorCheckpoint
 from dcgan.training.graph import ema_variables
 
 MOST_IMAGES = 2000  # fewer than evaluate.py takes by default, because training waits

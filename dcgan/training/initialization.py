@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
-from dcgan.errors import UserError, reason_of
-from dcgan.runs.checkpoints import UNREADABLE, load_checkpoint
-from dcgan.sampling.checkpoint import find, open_run
+from dcgan.errors import UserError
+from dcgan.runs.checkpoints import CheckpointReader
+from dcgan.sampling.generator_checkpoint import find, open_run
 
 
 def find_init_checkpoint(path):
@@ -37,17 +36,7 @@ def initialize_from(path):
     """
     variables = {variable.op.name: variable for variable in tf.global_variables()
                  if variable.op.name.startswith(('g/', 'd/'))}
-    try:
-        reader = load_checkpoint(path)
-        shapes = reader.get_variable_to_shape_map()
-        for name, variable in variables.items():
-            if name not in shapes:
-                raise UserError(f'{path} has no variable {name}; --init_checkpoint needs both networks of the article')
-            if shapes[name] != variable.shape.as_list():
-                raise UserError(f'{name} has shape {shapes[name]} in {path}, and {variable.shape.as_list()} here; use '
-                                'the --g_depths, --d_depths, --image_size and --z_dim that it was trained with')
-            if not np.isfinite(reader.get_tensor(name)).all():
-                raise UserError(f'{name} is NaN or infinite in {path}; use another checkpoint')
-    except UNREADABLE as error:
-        raise UserError(f'cannot read {path}: {reason_of(error)}') from error
+    CheckpointReader(path).read(
+        {name: variable.shape.as_list() for name, variable in variables.items()}, 'both networks of this run',
+        remedy='; use the --g_depths, --d_depths, --image_size and --z_dim that it was trained with')
     tf.train.init_from_checkpoint(str(path), variables)

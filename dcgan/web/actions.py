@@ -13,9 +13,7 @@ import numpy as np
 
 from dcgan.errors import UserError
 from dcgan.sampling import draw, pictures
-from dcgan.sampling.latents import parse_sum
-from dcgan.sampling.saved_latents import SavedLatent, encode_latent
-from dcgan.sampling.seeds import MAX_SEED, format_seeds, parse_seeds
+from dcgan.sampling.latents import MAX_SEED, SavedLatent, encode_latent, format_seeds, parse_seeds, parse_sum
 
 MAX_FACES, MAX_PIXELS, MAX_PICKED = 256, 1 << 22, 64
 SCALE, FRAMES = 3, 12  # of faces to look at; of a film, from face to face

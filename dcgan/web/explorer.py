@@ -7,9 +7,9 @@ import numpy as np
 
 from data.decoding import decode_one
 from dcgan.progress import Progress
-from dcgan.sampling.checkpoint import find, read, read_all, step_of
 from dcgan.sampling.draw import neighbours
 from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.generator_checkpoint import find, read, read_all, step_of
 from dcgan.sampling.population import cached_statistics, population_statistics
 from dcgan.sampling.projection import Projector
 from dcgan.sampling.real_images import crop_setting, epoch_steps_of, open_training_images
@@ -36,14 +36,14 @@ class Explorer:
 
         Args:
           model_dir: the run directory, a Path; None is the pretrained generator.
-          weights: as ``sampling.checkpoint.read`` takes them.
+          weights: as ``sampling.generator_checkpoint.read`` takes them.
           dataset_dir, cache_dir: as ``open_training_images`` takes them.
 
         Raises:
           UserError: no checkpoint can be read, or ``dataset_dir`` is given and does not hold the training images.
         """
         self._paths = find(model_dir, 'latest' if model_dir is None else 'all')
-        checkpoint = next(read_all(reversed(self._paths), weights))
+        checkpoint = next(read_all(self._paths[::-1], weights))
         self._run, self.size = checkpoint.run, checkpoint.size
         self.name = checkpoint.path.stem if model_dir is None else model_dir.resolve().name
         self.steps = [checkpoint.step] if model_dir is None else list(map(step_of, self._paths))
@@ -65,8 +65,8 @@ class Explorer:
         missing = [path for path in reversed(self._paths) if not cached_statistics(path, self.weights[0]).exists()]
 
         def estimate():
-            paths = Progress('population statistics', len(missing), 'checkpoints').of(missing)
-            for checkpoint in read_all(paths, self.weights[0]):
+            checkpoints = read_all(missing, self.weights[0])
+            for checkpoint in Progress('population statistics', len(missing), 'checkpoints').of(checkpoints):
                 population_statistics(checkpoint)
 
         if missing:
@@ -74,8 +74,8 @@ class Explorer:
 
     def generators(self, weights):
         """Yields the TrainedGenerator of each checkpoint that can be read; whoever takes one closes it."""
-        paths = Progress('checkpoints', len(self._paths), 'checkpoints').of(self._paths)
-        for checkpoint in read_all(paths, weights):
+        checkpoints = read_all(self._paths, weights)
+        for checkpoint in Progress('checkpoints', len(self._paths), 'checkpoints').of(checkpoints):
             yield TrainedGenerator(checkpoint, scale=2)
 
     def decode(self, encoded):

@@ -16,8 +16,8 @@ from dcgan.comparison.proof import Check
 from dcgan.comparison.reference import REFERENCE
 from dcgan.comparison.report import page, read_settings
 from dcgan.errors import UserError
-from dcgan.metrics.evaluator import MetricOptions, Result, open_evaluator
-from dcgan.metrics.results import from_json
+from dcgan.metrics.evaluator import open_evaluator
+from dcgan.metrics.results import Result, from_json
 from dcgan.runs.settings import PRESETS
 from dcgan.sampling import WEIGHTS
 from dcgan.training.loop import train
@@ -199,7 +199,7 @@ def test_numbers_are_shown_with_their_floors(run):
 
 def test_numbers_are_saved_and_damaged_ones_measured_again(trained, run, tmp_path):
     def saved(milestones, *names):
-        with open_evaluator(run, 16, MetricOptions(names, None, None, trained / 'cache', 0)) as evaluator:
+        with open_evaluator(run, 16, names, None, None, trained / 'cache') as evaluator:
             assert [bool(milestone.results) for milestone in measured(milestones, evaluator, path)] == [
                 milestone.checkpoint is not None for milestone in milestones]
         return {(result.metric, result.protocol['step']) for result in from_json(path.read_bytes())}

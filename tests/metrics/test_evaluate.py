@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from dcgan.errors import UserError
-from dcgan.metrics.evaluator import Evaluator, MetricOptions, open_evaluator
+from dcgan.metrics.evaluator import Evaluator, open_evaluator
 from dcgan.metrics.inception import Inception
-from dcgan.metrics.names import default_metrics, metric_name, parse_metrics
+from dcgan.metrics.protocols import default_metrics, metric_name, parse_metrics
 from dcgan.metrics.real_split import RealSplit
 from dcgan.metrics.results import from_json, to_json
-from dcgan.sampling.checkpoint import read
 from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.generator_checkpoint import read
 from dcgan.sampling.real_images import open_real_images
 from dcgan.training.loop import train
 from tests.commands import run_script
@@ -210,7 +210,7 @@ def test_progress_names_what_is_measured(place, real_images, monkeypatch, capsys
     inception = Inception(place / 'graph.pb')
     with inception, TrainedGenerator(read(place / 'run' / 'model.ckpt-2')) as generator:
         evaluator_of(place, real_images, ['swd20', 'msssim5', 'fid9', 'kid7'], inception=inception).measure(
-            generator, place='3 of 8')
+            generator, position='3 of 8')
     shown = capsys.readouterr().err
     for title in ('swd20 of step 2, 3 of 8: ', 'msssim5 of step 2, 3 of 8: ', 'features of step 2, 3 of 8: ',
                   'kid7 of step 2, 3 of 8: ', 'floor of swd20: ', 'features of real images: '):
@@ -233,7 +233,7 @@ def test_the_command_measures_default_metrics_on_other_images(place, tmp_path):
     (['--metrics='], '--metrics is empty; expected e.g. swd16k,msssim10k'),
     (['--json='], 'cannot write .: it is a folder; choose another place with --json'),
     (['--json=/dev/null/x.json', '--metrics=swd5'], 'cannot write /dev/null/x.json'),
-    (['--batch_norm=moving', '--weights=ema', '--metrics=swd5'], 'averaged weights have no moving averages'),
+    (['--batch_norm=moving', '--weights=ema', '--metrics=swd5'], 'ema weights of'),
 ])
 def test_mistakes_get_a_sentence_without_traceback(place, flags, message):
     done = command(place, *flags)
@@ -256,7 +256,7 @@ def test_batch_statistics_do_not_depend_on_other_metrics(place, real_images):
 def test_fewer_than_4_real_images_are_reported(place, tmp_path, count):
     write_images(tmp_path / 'few', count)
     with pytest.raises(UserError, match=f'few holds {count} images; metrics need at least 4'), open_evaluator(
-            place / 'run', SIZE, MetricOptions(None, None, str(tmp_path / 'few'), place / 'cache', 0)):
+            place / 'run', SIZE, None, None, str(tmp_path / 'few'), place / 'cache'):
         pass
 
 

@@ -5,11 +5,11 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from dcgan.errors import UserError
-from dcgan.metrics import distances, inception, similarity, wasserstein
-from dcgan.metrics.distances import FeatureStatistics, feature_statistics, frechet_distance, kernel_distance
+from dcgan.metrics import inception
+from dcgan.metrics.fid import FeatureStatistics, feature_statistics, frechet_distance, kernel_distance
 from dcgan.metrics.inception import Inception
-from dcgan.metrics.similarity import ms_ssim
-from dcgan.metrics.wasserstein import sliced_wasserstein
+from dcgan.metrics.ms_ssim import ms_ssim
+from dcgan.metrics.swd import sliced_wasserstein
 from tests.metrics import inception as stand_in
 
 
@@ -82,7 +82,7 @@ def test_wasserstein_depends_only_on_images_and_seed(monkeypatch, tmp_path):
     other = sliced_wasserstein(real, fake, 1)
     assert other != found
     assert other == pytest.approx(found, rel=0.2)
-    monkeypatch.setattr(wasserstein, 'CHUNK_IMAGES', 7)
+    monkeypatch.setattr('dcgan.metrics.swd.CHUNK_IMAGES', 7)
     assert sliced_wasserstein(real, fake) == pytest.approx(found, rel=1e-6)
 
 
@@ -179,7 +179,7 @@ def test_similarity_is_the_mean_over_pairs_for_any_chunk(monkeypatch, tmp_path):
     second[3:] = first[3:]
     one_by_one = [ms_ssim(first[i:i + 1], second[i:i + 1]) for i in range(7)]
     assert ms_ssim(first, second) == pytest.approx(np.mean(one_by_one), rel=1e-12)
-    monkeypatch.setattr(similarity, 'CHUNK_BYTES', 3 * 8 * 32 * 32 * 3)
+    monkeypatch.setattr('dcgan.metrics.ms_ssim.CHUNK_BYTES', 3 * 8 * 32 * 32 * 3)
     assert ms_ssim(mapped(first, tmp_path / 'images.npy'), second) == pytest.approx(np.mean(one_by_one), rel=1e-12)
 
 
@@ -220,7 +220,7 @@ def test_frechet_distance_of_equal_statistics_is_0(count):
 
 def test_feature_statistics_equal_those_of_numpy_for_any_chunk(monkeypatch, tmp_path):
     features = correlated(1, 50, 6) + np.float32(1000)
-    monkeypatch.setattr(distances, 'CHUNK_BYTES', 7 * 8 * 6)
+    monkeypatch.setattr('dcgan.metrics.fid.CHUNK_BYTES', 7 * 8 * 6)
     found = feature_statistics(mapped(features, tmp_path / 'features.npy'))
     np.testing.assert_allclose(found.mean, features.astype(np.float64).mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(found.covariance, np.cov(features.astype(np.float64), rowvar=False), rtol=1e-9)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dcgan.errors import UserError
-from dcgan.sampling.checkpoint import read
 from dcgan.sampling.export import export, require_converter
 from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.generator_checkpoint import read
 from dcgan.training.loop import train
 from tests.commands import run_script
 from tests.small_runs import SCRIPT as TRAIN
@@ -37,31 +37,52 @@ def command(*flags):
     return run_script('export.py', *flags)
 
 
-def say(folder, program):
-    """Runs a program in a folder, without this project; returns its output."""
-    process = subprocess.run([sys.executable, '-I', '-c', textwrap.dedent(program)], cwd=folder, capture_output=True,
-                             text=True, timeout=120, check=False)
-    assert process.returncode == 0, process.stderr
-    return process.stdout
+SAVED_MODEL = """
+    import tensorflow as tf
+
+    signatures = tf.saved_model.load('out').signatures
+
+    def draw(z):
+        by_seed = signatures['seeds'](seeds=tf.range(len(z), dtype=tf.int64))['images'].numpy()
+        assert (by_seed == signatures['serving_default'](z=tf.constant(z))['images'].numpy()).all()
+        return by_seed
+    """
+ONNX = """
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession('out.onnx')
+
+    def draw(z):
+        return session.run(['images'], {'z': z})[0]
+    """
+TFLITE = """
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter('out.tflite').get_signature_runner('serving_default')
+
+    def draw(z):
+        return runner(z=z)['images']
+    """
+COMPARE = """
+    import numpy as np
+
+    z, images = np.load('z.npy'), np.load('images.npy').astype(int)
+    for n in 1, 7, 20:
+        drawn = draw(z[:n])
+        assert drawn.dtype == np.uint8 and drawn.shape == (n, 16, 16, 3) and abs(drawn - images[:n]).max() <= 1
+    print('the same')
+    """
 
 
-def test_the_command_writes_a_saved_model_that_draws_the_same(run):
-    done = command(f'--model_dir={run}', f'--out={run.parent / "saved"}')
+@pytest.mark.parametrize(('format', 'out', 'program'), [
+    ('saved_model', 'out', SAVED_MODEL), ('onnx', 'out.onnx', ONNX), ('tflite', 'out.tflite', TFLITE)])
+def test_each_format_draws_the_same_without_this_project(run, format, out, program):
+    done = command(f'--model_dir={run}', f'--format={format}', f'--out={run.parent / out}')
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith(f'wrote       {run.parent / "saved"}, the generator of {run / "model.ckpt-30"}\n')
-    assert say(run.parent, """
-        import numpy as np
-        import tensorflow as tf
-
-        signatures = tf.saved_model.load('saved').signatures
-        z, images = np.load('z.npy'), np.load('images.npy').astype(int)
-        for n in 1, 7, 20:
-            for drawn in (signatures['serving_default'](z=tf.constant(z[:n]))['images'],
-                          signatures['seeds'](seeds=tf.range(n, dtype=tf.int64))['images']):
-                assert drawn.dtype == tf.uint8 and drawn.shape == [n, 16, 16, 3]
-                assert abs(drawn.numpy() - images[:n]).max() <= 1
-        print('the same')
-        """) == 'the same\n'
+    assert done.stdout.endswith(f'wrote       {run.parent / out}, the generator of {run / "model.ckpt-30"}\n')
+    done = subprocess.run([sys.executable, '-I', '-c', textwrap.dedent(program) + textwrap.dedent(COMPARE)],
+                          cwd=run.parent, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == 'the same\n', done.stderr
 
 
 def test_a_server_reads_the_signatures(run):
@@ -76,38 +97,6 @@ def test_a_server_reads_the_signatures(run):
         part = cli[cli.index(lines[0]):]
         places = [part.index(line) for line in lines]
         assert places == sorted(places), part
-
-
-def test_onnx_draws_the_same(run):
-    with TrainedGenerator(read(run / 'model.ckpt-30')) as generator:
-        export(generator, 'onnx', run.parent / 'generator.onnx')
-    assert say(run.parent, """
-        import numpy as np
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession('generator.onnx')
-        z, images = np.load('z.npy'), np.load('images.npy').astype(int)
-        for n in 1, 7, 20:
-            drawn, = session.run(['images'], {'z': z[:n]})
-            assert drawn.dtype == np.uint8 and abs(drawn - images[:n]).max() <= 1
-        print('the same')
-        """) == 'the same\n'
-
-
-def test_tensorflow_lite_draws_the_same(run):
-    with TrainedGenerator(read(run / 'model.ckpt-30')) as generator:
-        export(generator, 'tflite', run.parent / 'generator.tflite')
-    assert say(run.parent, """
-        import numpy as np
-        from ai_edge_litert.interpreter import Interpreter
-
-        draw = Interpreter('generator.tflite').get_signature_runner('serving_default')
-        z, images = np.load('z.npy'), np.load('images.npy').astype(int)
-        for n in 1, 7, 20:
-            drawn = draw(z=z[:n])['images']
-            assert drawn.dtype == np.uint8 and abs(drawn - images[:n]).max() <= 1
-        print('the same')
-        """) == 'the same\n'
 
 
 def test_a_folder_receives_a_file_of_the_usual_name(run, tmp_path):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from dcgan.errors import UserError
-from dcgan.sampling.checkpoint import find, read
 from dcgan.sampling.exported import PRETRAINED, digest_of, read_exported
 from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.generator_checkpoint import find, read
 from tests.commands import run_script
 from tests.small_runs import config
 
@@ -30,9 +30,6 @@ def test_without_a_run_faces_come_from_the_pretrained_generator(tmp_path):
     assert find(None, 'latest') == [PRETRAINED]
     expected = images(PRETRAINED).reshape(2, 2, 64, 64, 3).swapaxes(1, 2).reshape(128, 128, 3)
     np.testing.assert_array_equal(drawn, expected)
-
-
-def test_the_pretrained_faces_differ_from_one_another():
     faces = images(PRETRAINED).astype(float)
     assert np.abs(faces[:, None] - faces[None]).mean((2, 3, 4))[~np.eye(4, dtype=bool)].min() > 10
 
@@ -115,8 +112,6 @@ def test_a_compressed_file_is_refused(tmp_path):
 @pytest.mark.parametrize(('value', 'message'), [
     (np.array([np.nan, 0, 0], np.float32), 'holds NaN or infinite values'),
     (np.zeros([4], np.float32), r'has shape \[4\]; expected \[3\]'),
-    (np.zeros([3, 0], np.float32), r'has shape \[3, 0\]'),
-    (np.float32(0), r'has shape \[\]'),
     (np.zeros([3]), 'a variable is not float32'),
     (np.array([None]), 'is damaged: Object arrays cannot be loaded'),
 ])

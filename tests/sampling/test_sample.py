@@ -5,7 +5,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import imageio.v3 as imageio
 import numpy as np
@@ -15,14 +17,14 @@ from PIL import Image
 
 from dcgan.errors import UserError
 from dcgan.sampling import draw
-from dcgan.sampling.checkpoint import find, open_run, read, read_all
 from dcgan.sampling.exported import PRETRAINED
 from dcgan.sampling.generator import TrainedGenerator
-from dcgan.sampling.latents import parse_sum, walk
+from dcgan.sampling.generator_checkpoint import find, open_run, read, read_all
+from dcgan.sampling.latents import format_seeds, parse_seeds, parse_sum, walk
 from dcgan.sampling.neighbours import nearest
-from dcgan.sampling.pictures import film, sheet
+from dcgan.sampling.pictures import film, layout, sheet
 from dcgan.sampling.population import population_statistics
-from dcgan.sampling.seeds import format_seeds, parse_seeds
+from dcgan.sampling.sample import sample
 from dcgan.training.loop import train
 from model import DCGAN
 from tests.article import FACTS, REFERENCE
@@ -31,6 +33,10 @@ from tests.small_runs import SCRIPT, config
 
 SIZE, Z_DIM, STEPS = 32, 20, 100
 SEEDS = np.arange(512)
+NUMBERS = {'batch_size': 128, 'num_images': None, 'seed': 0, 'scale': 1, 'frames': 16, 'neighbours': None}
+DEFAULTS = {**NUMBERS, 'model_dir': None, 'checkpoint': 'latest', 'weights': 'auto', 'dataset_dir': None,
+            'cache_dir': 'cache', 'batch_norm': 'population', 'out': None, 'overwrite': False, 'seeds': None,
+            'grid': None, 'interpolate': None, 'arithmetic': None, 'project': None, 'film': None}  # of sample.py
 LATENT_OF_7 = [-0.42966747, -0.86518669, 0.02054286, -0.76747394]  # its first numbers; they never change
 
 
@@ -63,6 +69,13 @@ def arguments(*flags):
 
 def command(*flags):
     return run_script('sample.py', *flags)
+
+
+def draw_by(*flags):
+    """Does what the command does, in this process."""
+    given = dict(flag.removeprefix('--').split('=', 1) for flag in flags)
+    values = {name: int(value) if name in NUMBERS else value for name, value in given.items()}
+    sample(SimpleNamespace(**{**DEFAULTS, **values}), set(given))
 
 
 def contains(picture, image):
@@ -223,7 +236,7 @@ def test_the_architecture_is_read_from_the_variables(tmp_path, depths, s_size, z
     with TrainedGenerator(read(tmp_path / 'x')) as generator:
         assert generator.images(np.arange(3)).shape == (3, 16 * s_size, 16 * s_size, 3)
     if saved is tf.trainable_variables:
-        with pytest.raises(UserError, match='lacks g/reshape/batch_normalization/moving_mean'):
+        with pytest.raises(UserError, match=r'the trained weights of .* have no moving averages'):
             TrainedGenerator(read(tmp_path / 'x'), 'moving')
 
 
@@ -407,8 +420,8 @@ def test_a_folder_receives_a_file_for_each_face(run, generator, tmp_path):
         assert np.abs(face.astype(int) - generator.images(np.array([seed]))[0]).max() <= 1
     more = command(f'--model_dir={run}', '--seeds=7,100-102', f'--out={out}/')
     assert more.returncode == 1
-    assert '1 of the 4 files exist' in more.stderr
-    assert 'draw only the others with --seeds=100-102' in more.stderr
+    assert ('seed-0000007.png exists; add --overwrite, draw only the others with --seeds=100-102, or choose another '
+            '--out') in more.stderr
     assert len(list(out.iterdir())) == 5
 
 
@@ -416,34 +429,27 @@ def test_faces_are_enlarged_each_by_itself(run, generator, tmp_path):
     faces = generator.images(np.array([3, 4]))
     large = [np.asarray(Image.fromarray(face).resize((4 * SIZE, 4 * SIZE), Image.Resampling.LANCZOS)) for face in faces]
     for flags in [f'--out={tmp_path / "faces"}/'], [f'--out={tmp_path / "grid.png"}', '--grid=1x2']:
-        done = command(f'--model_dir={run}', '--seeds=3,4', '--scale=4', *flags)
-        assert done.returncode == 0, done.stderr
+        draw_by(f'--model_dir={run}', '--seeds=3,4', '--scale=4', *flags)
     for seed, expected in zip((3, 4), large, strict=True):
         found = imageio.imread(tmp_path / 'faces' / f'seed-{seed:07d}.png')
         np.testing.assert_allclose(found.astype(int), expected, atol=2)
     np.testing.assert_allclose(imageio.imread(tmp_path / 'grid.png').astype(int), np.hstack(large), atol=2)
 
 
-@pytest.mark.parametrize(('flags', 'rows', 'columns', 'empty'), [
-    (['--num_images=66'], 6, 11, 0), (['--num_images=67'], 8, 9, 5), (['--num_images=2'], 1, 2, 0),
-    (['--num_images=3', '--grid=2x2'], 2, 2, 1)])
-def test_a_grid_is_full_where_it_can_be_and_else_white(run, tmp_path, flags, rows, columns, empty):
-    done = command(f'--model_dir={run}', f'--out={tmp_path / "grid.png"}', *flags)
-    assert done.returncode == 0, done.stderr
-    cells = imageio.imread(tmp_path / 'grid.png').reshape(rows, SIZE, columns, SIZE, 3).swapaxes(1, 2)
-    assert [bool((cell == 255).all()) for cell in cells.reshape(-1, SIZE, SIZE, 3)] == (
-        [False] * (rows * columns - empty) + [True] * empty)
+def test_a_grid_is_full_where_it_can_be_and_else_white(run, tmp_path):
+    assert [layout(count) for count in (64, 66, 67, 2)] == [(8, 8), (6, 11), (8, 9), (1, 2)]
+    draw_by(f'--model_dir={run}', f'--out={tmp_path / "grid.png"}', '--num_images=3', '--grid=2x2')
+    cells = imageio.imread(tmp_path / 'grid.png').reshape(2, SIZE, 2, SIZE, 3).swapaxes(1, 2)
+    assert [bool((cell == 255).all()) for cell in cells.reshape(4, SIZE, SIZE, 3)] == [False, False, False, True]
 
 
-def test_a_generator_that_was_hardly_trained_is_said_to_draw_noise(tmp_path):
-    done = command(f'--checkpoint={REFERENCE}/end.ckpt', '--batch_norm=batch', f'--out={tmp_path / "noise.png"}')
-    assert done.returncode == 0, done.stderr
-    assert 'end.ckpt has had 5 steps of training, and draws noise; faces form after some hundred steps' in done.stdout
+def test_a_generator_that_was_hardly_trained_is_said_to_draw_noise(tmp_path, capsys):
+    draw_by(f'--checkpoint={REFERENCE}/end.ckpt', '--batch_norm=batch', f'--out={tmp_path / "noise.png"}')
+    assert 'end.ckpt has had 5 steps of training, and draws noise; faces form after some' in capsys.readouterr().out
 
 
 def test_checkpoint_all_draws_a_grid_from_each_checkpoint(run, tmp_path):
-    done = command(f'--model_dir={run}', '--checkpoint=all', '--grid=2x3', f'--out={tmp_path / "all"}')
-    assert done.returncode == 0, done.stderr
+    draw_by(f'--model_dir={run}', '--checkpoint=all', '--grid=2x3', f'--out={tmp_path / "all"}')
     pictures = [imageio.imread(tmp_path / 'all' / f'faces-step-{step:07d}.png') for step in (0, 50, 100)]
     assert {picture.shape for picture in pictures} == {(2 * SIZE, 3 * SIZE, 3)}
 
@@ -455,22 +461,20 @@ def test_checkpoint_all_draws_a_grid_from_each_checkpoint(run, tmp_path):
     (['--film=checkpoints', '--grid=2x2', '--out=film.mp4'], 'film.mp4', 3 + 2),
     (['--checkpoint=run/model.ckpt-50', '--batch_norm=batch', '--scale=2'], 'run/faces-step-0000050.png', None),
 ])
-def test_walks_sums_films_and_grids_are_drawn(run, monkeypatch, flags, name, frames):
+def test_walks_sums_films_and_grids_are_drawn(run, monkeypatch, capsys, flags, name, frames):
     monkeypatch.chdir(run.parent)
-    done = command('--model_dir=run', *flags)
-    assert done.returncode == 0, done.stderr
-    assert name in done.stdout
+    draw_by('--model_dir=run', *flags)
+    assert f'wrote       {name}' in capsys.readouterr().out
     picture = imageio.imread(name, **({'plugin': 'pyav'} if name.endswith('.mp4') else {}))
     assert frames is None or len(picture) == frames
     if '--scale=2' in flags:
         assert picture.shape[-2] >= 2 * 8 * SIZE
 
 
-def test_the_nearest_training_images_are_drawn(run, monkeypatch):
+def test_the_nearest_training_images_are_drawn(run, monkeypatch, capsys):
     monkeypatch.chdir(run.parent)
-    done = command('--model_dir=run', '--neighbours=2', '--seeds=7,9', '--cache_dir=cache')
-    assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stdout.splitlines() if line.startswith('seed ')]
+    draw_by('--model_dir=run', '--neighbours=2', '--seeds=7,9')
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith('seed ')]
     assert [line.split()[1] for line in lines] == ['7', '9']
     [pack] = (np.load(path) for path in Path('cache').glob('*.npy'))
     picture = imageio.imread('run/neighbours-step-0000100.png')
@@ -481,17 +485,17 @@ def test_the_nearest_training_images_are_drawn(run, monkeypatch):
     for former, now, message in (('"images_crc32": ', '"images_crc32": 1', 'are not those that the run was trained on'),
                                  ('"dataset_dir": null', '"dataset_dir": "gone"', 'images are not where they were: ')):
         (run / 'config.json').write_text(settings.replace(former, now))
-        other = command('--model_dir=run', '--neighbours=2', '--cache_dir=cache', '--overwrite')
-        assert message in other.stderr
-        assert '--dataset_dir' in other.stderr
+        with pytest.raises(UserError, match=f'{message}.*--dataset_dir'):
+            draw_by('--model_dir=run', '--neighbours=2', '--out=other.png')
 
 
 @pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_no_half_written_file(run, tmp_path, number, status):
-    process = subprocess.Popen(arguments(f'--model_dir={run}', '--num_images=1000000', f'--out={tmp_path / "faces"}'),
+    process = subprocess.Popen(arguments(f'--model_dir={run}', '--num_images=100000', f'--out={tmp_path / "faces"}'),
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     while not list((tmp_path / 'faces').glob('seed-*.png')):
         assert process.poll() is None
+        time.sleep(0.1)
     process.send_signal(number)
     said = process.communicate(timeout=60)[0]
     assert (process.returncode, said.count('Traceback'), 'nothing is half-written' in said) == (status, 0, True)
@@ -499,7 +503,7 @@ def test_a_signal_leaves_no_half_written_file(run, tmp_path, number, status):
 
 
 @pytest.mark.parametrize(('flags', 'message'), [
-    (['--model_dir=rum'], "sample.py: the run directory 'rum' does not exist; there are run"),
+    (['--model_dir=rum'], "the run directory 'rum' does not exist; there are run"),
     (['--model_dir=run', '--checkpoint=model.ckpt-7'], 'run holds model.ckpt-0, model.ckpt-100, model.ckpt-50'),
     (['--model_dir=run', '--seeds=7,x'], "invalid seed 'x'; expected e.g. 7,100-163"),
     (['--model_dir=run', '--grid=8'], 'invalid --grid=8; expected rows x columns, e.g. 8x8'),
@@ -508,12 +512,11 @@ def test_a_signal_leaves_no_half_written_file(run, tmp_path, number, status):
     (['--model_dir=run', '--out=x.jpg'], '--out=x.jpg ends in .jpg; expected .png, or / for a folder'),
     (['--model_dir=run', '--checkpoint=all', '--out=x.png'], 'or make a film with --film=checkpoints'),
     (['--model_dir=run', '--interpolate=7'], '--interpolate=7 names one face; expected two or more'),
-    (['--model_dir=run', '--interpolate=7,8', '--film=grids'], 'must have a value other than None'),
     (['--film=grids'], '--film shows a run; name its directory with --model_dir'),
     (['--model_dir=run', '--film=grids', '--checkpoint=50'], 'shows a whole run; drop --checkpoint=50'),
     ([f'--checkpoint={REFERENCE}/end.ckpt', '--neighbours=2', '--batch_norm=batch'],
      'does not say which images it was trained on; name them with --dataset_dir'),
-    (['--model_dir=run', '--neighbours=2', '--dataset_dir=nowhere'], 'sample.py: nowhere does not exist; '),
+    (['--model_dir=run', '--neighbours=2', '--dataset_dir=nowhere'], 'nowhere does not exist; '),
     (['--model_dir=run', '--out=run/config.json/x.png'],
      'cannot write run/config.json/x.png: run/config.json is a file; choose another place with --out'),
     (['--model_dir=run', '--film=grids', '--grid=2x2'], '--grid has no effect on --film=grids, which uses --scale'),
@@ -522,13 +525,22 @@ def test_a_signal_leaves_no_half_written_file(run, tmp_path, number, status):
      '--seeds has no effect on --interpolate, which uses --frames, --scale'),
     (['--model_dir=run', '--seeds=9', '--seed=9'], '--seeds and --seed cannot be combined'),
     (['--model_dir=run', '--film=checkpoints', '--grid=1x2000', '--num_images=5'], 'are too large for a film'),
-    (['run'], "unexpected argument 'run'; use flags, e.g. --model_dir=DIR"),
 ])
 def test_mistakes_get_sentences(run, monkeypatch, flags, message):
     monkeypatch.chdir(run.parent)
     before = sorted(path for path in run.parent.rglob('*') if not path.name.endswith('.npz'))
-    done = command(*flags)
-    assert done.returncode not in (0, None)
-    assert message in done.stdout + done.stderr
-    assert 'Traceback' not in done.stderr
+    with pytest.raises(UserError) as refused:
+        draw_by(*flags)
+    assert message in str(refused.value)
     assert sorted(path for path in run.parent.rglob('*') if not path.name.endswith('.npz')) == before
+
+
+@pytest.mark.parametrize(('flags', 'message'), [
+    (['--model_dir=rum'], "sample.py: the run directory 'rum' does not exist"),
+    (['--interpolate=7,8', '--film=grids'], 'must have a value other than None'),
+    (['run'], "unexpected argument 'run'; use flags, e.g. --model_dir=DIR")])
+def test_the_command_prints_the_sentence(flags, message):
+    done = command(*flags)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert 'Traceback' not in done.stderr

@@ -8,8 +8,8 @@ import tensorflow.compat.v1 as tf
 
 from dcgan.distributed.collectives import SingleWorker
 from dcgan.errors import UserError
-from dcgan.sampling.checkpoint import read
 from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.generator_checkpoint import read
 from dcgan.training.graph import build_graph
 from tests.article import FACTS
 from tests.pictures import random_image

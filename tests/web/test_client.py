@@ -15,8 +15,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from dcgan.sampling import draw
-from dcgan.sampling.checkpoint import read
 from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.generator_checkpoint import read
 from dcgan.sampling.latents import parse_sum
 from dcgan.sampling.pictures import enlarge, grid
 from dcgan.sampling.projection import Projector

@@ -15,8 +15,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from dcgan.sampling import draw
-from dcgan.sampling.checkpoint import read
 from dcgan.sampling.generator import TrainedGenerator
+from dcgan.sampling.generator_checkpoint import read
 from dcgan.sampling.latents import parse_sum
 
 CHROMIUM, DRIVER = shutil.which('chromium'), shutil.which('chromedriver')

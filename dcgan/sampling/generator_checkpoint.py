@@ -1,5 +1,7 @@
 """Checkpoints to draw from: finds them, and reads the generator of each."""
 
+import functools
+import itertools
 import math
 import os
 import re
@@ -10,18 +12,19 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from dcgan.errors import UserError, reason_of
-from dcgan.runs.checkpoints import EMA_SUFFIX, UNREADABLE, Checkpoints, load_checkpoint
+from dcgan.errors import UserError
+from dcgan.runs.checkpoints import EMA_SUFFIX, CheckpointReader, Checkpoints, require_finite, require_shapes
 from dcgan.runs.event_log import best_of, read_log
-from dcgan.runs.run_directory import WILDCARDS, RunDirectory, is_pattern
-from dcgan.sampling.architecture import architecture
+from dcgan.runs.run_directory import RunDirectory
 from dcgan.sampling.exported import PRETRAINED, digest_of, is_statistic, read_exported
+from model import Generator
 
-GENERATOR_VARIABLE = re.compile(r'g/(reshape|deconv\d+)/(dense|conv2d_transpose|batch_normalization)/'
-                                r'(kernel|bias|gamma|beta|moving_mean|moving_variance)')
+NETWORK = "the article's generator"
+KERNEL = 'g/reshape/dense/kernel'
+GAMMAS = [f'g/{layer}/batch_normalization/gamma' for layer in ('reshape', 'deconv1', 'deconv2', 'deconv3')]
+MAX_VALUES = 1 << 28  # in an array; at full size the largest has 13.1 million
 
 CHECKPOINT_FILE = re.compile(r'\.(index|meta|data-\d+-of-\d+)$')  # TensorFlow names a checkpoint without these
-MAX_STEP = 10 ** 12
 ADAM_POWER, ADAM_BETA2 = 'beta2_power', 0.999
 ADAM_MIN_POWER = 1e-30  # below, float32 no longer tells the steps
 
@@ -65,11 +68,6 @@ class GeneratorCheckpoint(NamedTuple):
         """SHA-256 of its weights, without moving averages of batch normalization."""
         return digest_of({name: value for name, value in self.variables.items() if not is_statistic(name)})
 
-    @property
-    def label(self):
-        """Name for pictures drawn from it, e.g. step-0000158."""
-        return label_of(self.path)
-
 
 def open_run(model_dir):
     """Returns the Path of a run directory.
@@ -98,7 +96,7 @@ def find(model_dir, wanted):
     Raises:
       UserError: there is no such checkpoint.
     """
-    if wanted not in ('latest', 'best', 'all') and not (wanted.isascii() and wanted.isdecimal()):
+    if not re.fullmatch('latest|best|all|[0-9]+', wanted):
         return [_find_path(model_dir, wanted)]
     if model_dir is None and wanted == 'latest':
         return [PRETRAINED]
@@ -113,10 +111,10 @@ def find(model_dir, wanted):
             f', but {", ".join(others)}; use --checkpoint={model_dir / others[0]}' if others else
             f'; python train.py --model_dir={model_dir} makes them{_runs_in(model_dir)}'))
     if wanted.isdecimal():
-        if len(wanted) > len(str(MAX_STEP)) or int(wanted) not in steps:
+        if wanted not in map(str, steps):
             raise UserError(f'{model_dir} holds no checkpoint of step {wanted:.20}; it holds '
                             f'{", ".join(map(str, steps))}')
-        return [checkpoints.path(int(wanted))]
+        return [checkpoints.path(wanted)]
     if wanted == 'best':
         _, best = best_of(entry for entry in read_log(model_dir / 'log.jsonl') if entry['step'] in steps)
         if best is None:
@@ -124,25 +122,27 @@ def find(model_dir, wanted):
                             f'all: python evaluate.py --model_dir={model_dir} --checkpoint=all')
         return [checkpoints.path(best)]
     paths = [checkpoints.path(step) for step in steps]
-    return paths if wanted == 'all' else [next(read_all(reversed(paths))).path]
+    return paths if wanted == 'all' else [next(read_all(paths[::-1])).path]
 
 
 def read_all(paths, weights='trained'):
-    """Reads checkpoints one after the other, as ``read`` does; skips and reports those that cannot be read.
+    """Yields the GeneratorCheckpoint of each path, as ``read`` does; of several, reports and skips the unreadable ones.
 
     Raises:
       UserError: none can be read.
     """
-    count = 0
+    is_empty = True
     for path in paths:
         try:
             checkpoint = read(path, weights)
         except UserError as error:
+            if len(paths) == 1:
+                raise
             tqdm.write(f'warning     {error}; skipping it')  # there may be a progress bar
             continue
-        count += 1
+        is_empty = False
         yield checkpoint
-    if not count:
+    if is_empty:
         raise UserError('there is no checkpoint to draw from')
 
 
@@ -161,30 +161,18 @@ def read(path, weights='trained'):
     """
     if path.suffix == '.npz':
         return _from_exported(path, weights)
-    if is_pattern(path):
-        raise UserError(f'{path} has one of {WILDCARDS} in its name, which TensorFlow takes for a pattern; rename it')
-    try:
-        reader = load_checkpoint(path)
-        shapes = {name: list(shape) for name, shape in reader.get_variable_to_shape_map().items()}
-        dtypes = reader.get_variable_to_dtype_map()
-        if weights == 'auto':
-            weights = 'ema' if _of_generator(shapes, EMA_SUFFIX) else 'trained'
-        suffix = EMA_SUFFIX if weights == 'ema' else ''
-        names = _of_generator(shapes, suffix)
-        if weights == 'ema' and not names:
-            raise UserError(f'{path} has no averaged weights, which train.py keeps with --ema_decay; use '
-                            '--weights=trained')
-        parts = architecture(path, {name: shapes[name + suffix] for name in names})
-        foreign = [name for name in names if dtypes[name + suffix] != tf.float32]
-        if foreign:
-            raise UserError(f"{path} does not hold the article's generator: {foreign[0]} is not float32")
-        variables = {name: reader.get_tensor(name + suffix) for name in names}
-        step = step_of(path)
-        if step is None and shapes.get(ADAM_POWER) == [] and dtypes[ADAM_POWER] == tf.float32:
-            step = _steps_of_adam(reader.get_tensor(ADAM_POWER))
-    except UNREADABLE as error:
-        raise UserError(f'cannot read {path}: {reason_of(error)}') from error
-    _require_finite(path, variables)
+    reader = CheckpointReader(path)
+    if weights == 'auto':
+        weights = 'ema' if GAMMAS[0] + EMA_SUFFIX in reader.shapes else 'trained'
+    suffix = EMA_SUFFIX if weights == 'ema' else ''
+    shapes = {name.removesuffix(suffix): shape for name, shape in reader.shapes.items() if name.endswith(suffix)}
+    if weights == 'ema' and not shapes:
+        raise UserError(f'{path} has no averaged weights, which train.py keeps with --ema_decay; use --weights=trained')
+    *parts, expected = _architecture(path, shapes)
+    variables = reader.read(expected, NETWORK, suffix)
+    step = step_of(path)
+    if step is None and ADAM_POWER in reader.shapes:
+        step = _steps_of_adam(**reader.read({ADAM_POWER: []}, 'an Adam optimizer'))
     return GeneratorCheckpoint(path, variables, *parts, weights, step, {})
 
 
@@ -192,11 +180,46 @@ def _from_exported(path, weights):
     about, values = read_exported(path)
     if weights not in ('auto', about['weights']):
         raise UserError(f'{path} has {about["weights"]} weights only; use --weights={about["weights"]}')
-    parts = architecture(path, {name: list(value.shape) for name, value in values.items()})
-    _require_finite(path, values)
+    *parts, _ = _architecture(path, {name: list(value.shape) for name, value in values.items()})
+    require_finite(path, values)
     statistics = {name: value for name, value in values.items() if is_statistic(name)}
     variables = {name: value for name, value in values.items() if not is_statistic(name)}
     return GeneratorCheckpoint(path, variables, *parts, about['weights'], about['step'], statistics)
+
+
+def _architecture(path, shapes):
+    """Returns z_dim, s_size, the four depths, and {name: list}, the shapes of the generator's variables.
+
+    Args:
+      path: of the checkpoint, for the message.
+      shapes: {name: list} of its variables. Moving averages may be missing.
+
+    Raises:
+      UserError: these are not the variables of the article's generator, or they are too large.
+    """
+    for name, rank in [*((gamma, 1) for gamma in GAMMAS), (KERNEL, 2)]:
+        if len(shapes.get(name, [])) != rank or 0 in shapes[name]:
+            require_shapes(path, shapes, {name: ['a number above 0'] * rank}, NETWORK)
+    (z_dim, units), depths = shapes[KERNEL], [shapes[gamma][0] for gamma in GAMMAS]
+    s_size = max(1, math.isqrt(units // depths[0]))
+    channels = [*depths, 3]
+    largest = max(z_dim * units, *(25 * first * second for first, second in itertools.pairwise(channels)),
+                  *(depth * (s_size << layer) ** 2 for layer, depth in enumerate(channels)))
+    if largest > MAX_VALUES:  # out of memory, TensorFlow may crash instead of raising
+        raise UserError(f'{path} is too large to draw from: an array would have {largest:,} values; the limit is '
+                        f'{MAX_VALUES:,}')
+    expected = {name: shape for name, shape in _shapes(z_dim, s_size, *depths).items()
+                if name in shapes or not is_statistic(name)}
+    require_shapes(path, shapes, expected, NETWORK)
+    return z_dim, s_size, depths, expected
+
+
+@functools.lru_cache(maxsize=1)  # a run has many checkpoints of one shape
+def _shapes(z_dim, s_size, *depths):
+    """Returns {name: list}, the shapes of all variables of a generator."""
+    with tf.Graph().as_default():
+        Generator(list(depths), s_size)(tf.zeros([1, z_dim]))
+        return {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()}
 
 
 def step_of(path):
@@ -205,9 +228,9 @@ def step_of(path):
     return step and int(step[1])
 
 
-def _steps_of_adam(power):
+def _steps_of_adam(beta2_power):
     """Returns the updates that Adam has done, by the power of beta2 that it keeps; None if there are too many."""
-    return round(math.log(power, ADAM_BETA2)) - 1 if ADAM_MIN_POWER < power < 1 else None
+    return round(math.log(beta2_power, ADAM_BETA2)) - 1 if ADAM_MIN_POWER < beta2_power < 1 else None
 
 
 def label_of(path):
@@ -227,18 +250,6 @@ def load(session, values):
     session.run([variable.initializer for variable in variables],
                 {variable.initial_value: values[variable.op.name] for variable in variables
                  if variable.op.name in values})
-
-
-def _of_generator(names, suffix):
-    """Returns the names of the generator's variables, without the suffix that each has."""
-    return [name.removesuffix(suffix) for name in names
-            if name.endswith(suffix) and GENERATOR_VARIABLE.fullmatch(name.removesuffix(suffix))]
-
-
-def _require_finite(path, variables):
-    broken = [name for name, value in variables.items() if not np.isfinite(value).all()]
-    if broken:
-        raise UserError(f'cannot draw from {path}: {broken[0]} holds NaN or infinite values')
 
 
 def _find_path(model_dir, wanted):

@@ -1,4 +1,4 @@
-"""Names of metrics, a kind and a sample size: swd16k, msssim10k, fid50k, kid50k, swd500."""
+"""What each metric is, and names of metrics, a kind and a sample size: swd16k, msssim10k, fid50k, kid50k, swd500."""
 
 import re
 from typing import NamedTuple
@@ -9,6 +9,17 @@ KINDS = ('swd', 'msssim', 'fid', 'kid')
 FEATURE_METRICS = ('fid', 'kid')  # these need the Inception graph
 PROGAN = 'swd16k', 16_384  # ProGAN's sample size; in other names, k is 1,000
 MIN_COUNT = {'swd': 1, 'msssim': 1, 'fid': 2, 'kid': 2}
+
+# What each metric is; printed and stored with the results.
+PROTOCOLS = {
+    'swd': 'sliced Wasserstein distance x 1000 as in ProGAN (Karras et al., 2018): at each level of the Laplacian '
+           'pyramid, 128 patches of 7x7 per image, normalized channels, 4 times 128 directions',
+    'msssim': 'mean multi-scale SSIM of pairs of faces, 5 scales, as in ProGAN: 1 if all faces are equal; the floor is '
+              'that of real pairs, one image of each half',
+    'fid': "Frechet distance (Heusel et al., 2017) of features of Inception's pool_3; as many real images as faces",
+    'kid': "squared maximum mean discrepancy (Binkowski et al., 2018) of features of Inception's pool_3: cubic kernel, "
+           'unbiased, mean of 100 subsets of 1,000, or of all images if there are fewer',
+}
 
 
 class Metric(NamedTuple):
