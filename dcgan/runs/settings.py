@@ -71,7 +71,7 @@ class PathParser(flags.ArgumentParser):
     def parse(self, argument):
         """Returns the real path, a str; an empty one is refused later."""
         try:
-            return argument and os.path.realpath(local_path(argument, self._flag))
+            return super().parse(argument) and os.path.realpath(local_path(argument, self._flag))
         except UserError as error:
             raise ValueError(error) from error
 

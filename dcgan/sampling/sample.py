@@ -1,6 +1,7 @@
 """What sample.py draws: a table of modes, and how the pictures of a mode are drawn and written."""
 
 import functools
+import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -96,7 +97,7 @@ def _write_faces(options, model_dir, mode):
         path_of_two, count = Counter(face_path(folder, seed) for seed in seeds).most_common(1)[0]
         if count > 1:
             raise UserError(f'{count} faces would be written to {path_of_two}; rename the saved latents')
-    exists = np.array([face_path(folder, seed).exists() for seed in seeds])
+    exists = np.array([os.path.lexists(face_path(folder, seed)) for seed in seeds])
     only = ('' if exists.all() or seeds.dtype == object else
             f'draw only the others with --seeds={format_seeds(seeds[~exists])}, ')
     refuse_to_overwrite([face_path(folder, seed) for seed in seeds[exists]], options.overwrite, only)

@@ -35,7 +35,7 @@ def launch(explorer, hosts=('*',), **settings):
 
 
 def hosts_of(host, allowed):
-    """Returns the host names to answer to: one's own and allowed ones; any, if others may connect and none is named.
+    """Returns the host names to answer to: one's own and allowed ones; any on all addresses, if none is allowed.
 
     Raises:
       UserError: an allowed one is not a host name.
@@ -43,7 +43,7 @@ def hosts_of(host, allowed):
     for name in allowed:
         if not re.fullmatch(r'(\*\.)?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]', name):
             raise UserError(f'invalid host name {name!r} in --allowed_hosts; expected e.g. faces.example.org')
-    return [host, *LOCAL, *allowed] if host in LOCAL or allowed else ['*']
+    return ['*'] if host in ('0.0.0.0', '[::]') and not allowed else [host, *LOCAL, *allowed]
 
 
 def read_login(path):
