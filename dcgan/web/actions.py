@@ -14,9 +14,11 @@ import numpy as np
 from dcgan.errors import UserError
 from dcgan.sampling import draw, pictures
 from dcgan.sampling.latents import MAX_SEED, SavedLatent, encode_latent, format_seeds, parse_seeds, parse_sum
+from dcgan.sampling.projection import read_photo
 
 MAX_FACES, MAX_PIXELS, MAX_PICKED = 256, 1 << 22, 64
 SCALE, FRAMES = 3, 12  # of faces to look at; of a film, from face to face
+MAX_DECODING_MEMORY, MAX_DECODING_SECONDS = 1 << 29, 10  # of a photo
 FIRST_SEEDS = '0-63'
 PHOTO = 'photo'  # names the face nearest to the visitor's photo where a seed may be
 FIELDS = ['seeds', 'picked', 'from', 'to', 'sum', 'face', 'step', 'weights']  # of the address, ?seeds=0-63&step=7440
@@ -108,7 +110,8 @@ class Actions:
         """Finds the face nearest to a photo; returns a picture of both, a file with its latent, and that."""
         if encoded is None:
             return None, gr.DownloadButton(visible=False), None
-        photo = _parsed(self._explorer.decode, encoded)
+        generator = _drawn(lambda: self._explorer.generator(at, weights))
+        photo = _parsed(read_photo, encoded, generator.checkpoint, MAX_DECODING_MEMORY, MAX_DECODING_SECONDS)
         found = _drawn(lambda: self._explorer.project(at, weights, photo))
         latent_file = self._file(PHOTO, at, '.npy', encode_latent(found.latent))
         latent = SavedLatent(Path(f'{PHOTO}-{zlib.crc32(found.latent):08x}.npy'), found.latent)  # no two have one name

@@ -5,14 +5,13 @@ import threading
 
 import numpy as np
 
-from data.decoding import decode_one
 from dcgan.progress import Progress
 from dcgan.sampling.draw import neighbours
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.generator_checkpoint import find, read, read_all, step_of
 from dcgan.sampling.population import cached_statistics, population_statistics
 from dcgan.sampling.projection import Projector
-from dcgan.sampling.real_images import crop_setting, epoch_steps_of, open_training_images
+from dcgan.sampling.real_images import epoch_steps_of, open_training_images
 
 
 class Explorer:
@@ -44,17 +43,17 @@ class Explorer:
         """
         self._paths = find(model_dir, 'latest' if model_dir is None else 'all')
         checkpoint = next(read_all(self._paths[::-1], weights))
-        self._run, self.size = checkpoint.run, checkpoint.size
+        run, self.size = checkpoint.run, checkpoint.size
         self.name = checkpoint.path.stem if model_dir is None else model_dir.resolve().name
         self.steps = [checkpoint.step] if model_dir is None else list(map(step_of, self._paths))
-        self.epoch_steps = epoch_steps_of(self._run)
+        self.epoch_steps = epoch_steps_of(run)
         self.newest = self._paths.index(checkpoint.path)
         has_both = model_dir is not None and weights == 'auto' and checkpoint.weights == 'ema'
         self.weights = ['ema', 'trained'] if has_both else [checkpoint.weights]
         self.generator = functools.lru_cache(maxsize=4)(
             lambda at, weights, scale=1: TrainedGenerator(read(self._paths[at], weights), scale=scale))
         self.training_images = functools.cache(
-            lambda: open_training_images(self._run, self.size, dataset_dir, cache_dir))
+            lambda: open_training_images(run, self.size, dataset_dir, cache_dir))
         self.nearest = functools.lru_cache(maxsize=1024)(lambda at, weights, point: neighbours(
             self.generator(at, weights), np.array([point]), self.training_images(), count=5))
         if dataset_dir is not None:
@@ -78,18 +77,7 @@ class Explorer:
         for checkpoint in Progress('checkpoints', len(self._paths), 'checkpoints').of(checkpoints):
             yield TrainedGenerator(checkpoint, scale=2)
 
-    def decode(self, encoded):
-        """Returns a photo, cropped and resized as the training images were, uint8 [size, size, 3].
-
-        Args:
-          encoded: bytes, the content of an image file; a process of its own decodes it.
-
-        Raises:
-          UserError: it is damaged, too large, in another format, or lacks the shape that the run's crop expects.
-        """
-        return decode_one(encoded, crop_setting(self._run), self.size, max_memory=1 << 29, seconds=10)
-
     def project(self, at, weights, photo):
-        """Returns the Projection of a photo, as ``decode`` returns it."""
+        """Returns the Projection of a photo, as ``read_photo`` returns it."""
         with Projector(self.generator(at, weights)) as projector:
             return projector.project(photo)
