@@ -16,6 +16,7 @@ from absl import flags
 
 from dcgan import cli
 from dcgan.errors import UserError
+from dcgan.files import define_path
 
 FLAGS = flags.FLAGS
 
@@ -26,7 +27,7 @@ flags.DEFINE_string('host', '127.0.0.1', 'Address to listen on. 127.0.0.1: only 
 flags.DEFINE_integer('port', 8080, 'Port to listen on.', lower_bound=1, upper_bound=65535)
 flags.DEFINE_list('allowed_hosts', [], 'Additional host names to answer to, e.g. that of a proxy, faces.example.org.')
 flags.DEFINE_string('root_path', '', 'Path at which a proxy shows the page, e.g. /faces.')
-flags.DEFINE_string('auth', None, 'File with a user and a password, user:password, that visitors need.')
+define_path('auth', None, 'File with a user and a password, user:password, that visitors need.')
 flags.DEFINE_bool('share', False, "Let others connect through Gradio's servers, at an address that is printed.")
 flags.DEFINE_bool('browser', True, 'Open the page in a browser.')
 

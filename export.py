@@ -17,14 +17,14 @@ from absl import flags
 
 from dcgan import cli
 from dcgan.errors import UserError
-from dcgan.files import cannot_write, local_path
+from dcgan.files import cannot_write, define_path
 from dcgan.sampling import EXPORT_SUFFIXES
 
 FLAGS = flags.FLAGS
 
 cli.define_generator_flags('latest, best (by train.py --evaluate_steps), a step, or the path of a checkpoint.')
 flags.DEFINE_enum('format', 'saved_model', list(EXPORT_SUFFIXES), 'File format.')
-flags.DEFINE_string('out', None, 'Output: a folder for a SavedModel; for other formats, a file or a folder for it.')
+define_path('out', None, 'Output: a folder for a SavedModel; for other formats, a file or a folder for it.')
 
 
 def main():
@@ -48,7 +48,7 @@ def _output_path():
     """Returns --out, or generator.onnx or the like in it."""
     if not FLAGS.out:
         raise UserError('--out=PATH is required')
-    path = Path(os.path.abspath(local_path(FLAGS.out, 'out')))
+    path = Path(os.path.abspath(FLAGS.out))
     suffix, ending = EXPORT_SUFFIXES[FLAGS.format], path.suffix.lower()
     if ending and ending != suffix and ending in EXPORT_SUFFIXES.values():
         raise UserError(f'--out={FLAGS.out} ends in {ending}, which --format={FLAGS.format} does not write')

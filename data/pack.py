@@ -23,7 +23,7 @@ import numpy as np
 from data.crop import CROPS, RESIZER, crop_of
 from data.decoding import decode_images
 from dcgan.errors import UserError, reason_of
-from dcgan.files import CACHE_DIR, local_path, replacing, safe_name, write_atomically
+from dcgan.files import CACHE_DIR, replacing, safe_name, write_atomically
 from dcgan.progress import Progress
 from dcgan.streams import protect_standard_streams
 
@@ -94,7 +94,7 @@ def make_pack(source, crop, size, cache_dir):
     name = safe_name(source.name)
     while len(os.fsencode(name)) > MAX_NAME:
         name = name[:-1]
-    path = local_path(cache_dir, 'cache_dir') / f'{name}-{crop}-{size}-{fingerprint}.npy'
+    path = cache_dir / f'{name}-{crop}-{size}-{fingerprint}.npy'
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return _load(path, source, facts) or _build(path, source, facts)
@@ -266,11 +266,11 @@ def main(arguments=None):
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument('--list', action='store_true', help='list the packs, their sizes and where their images were')
     action.add_argument('--clear', action='store_true', help='remove all packs that no process is building')
-    parser.add_argument('--cache_dir', default=CACHE_DIR, help='folder of the packs (default: %(default)s)')
+    parser.add_argument('--cache_dir', type=Path, default=CACHE_DIR, help='folder of the packs (default: %(default)s)')
     options = parser.parse_args(arguments)
     protect_standard_streams()
     try:
-        cache_dir = local_path(options.cache_dir, 'cache_dir')
+        cache_dir = options.cache_dir.expanduser()
         total = 0
         for path in cached_packs(cache_dir):
             size = path.stat().st_size if path.is_file() else 0

@@ -14,7 +14,6 @@ from data.parquet import open_parquet
 from data.tars import open_tar
 from data.zips import open_zip
 from dcgan.errors import UserError, reason_of
-from dcgan.files import local_path
 
 EMBEDDED = Path(__file__).with_name('demo_faces.zip')
 EXPECTED = 'a folder, .zip or .tar of images, or .parquet files'
@@ -63,8 +62,6 @@ def open_source(path=None):
     Raises:
       UserError: the path does not exist, is something else, contains no image, or is a run directory.
     """
-    if path == '':
-        raise UserError(f'--dataset_dir is empty; expected {EXPECTED}')
     path = _path_of(path)
     try:
         mode = path.stat().st_mode
@@ -138,7 +135,7 @@ def _open_file(path):
 
 
 def _path_of(path):
-    return EMBEDDED if path is None else local_path(path, 'dataset_dir')
+    return EMBEDDED if path is None else path
 
 
 def _describe(skipped):

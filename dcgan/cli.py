@@ -5,44 +5,43 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from absl import flags
 
 from dcgan.errors import UserError
-from dcgan.files import CACHE_DIR
+from dcgan.files import CACHE_DIR, define_path
 from dcgan.sampling import BATCH_NORMS, WEIGHTS
-from dcgan.signals import SIGPIPE, handle_stop_signals, say
+from dcgan.signals import SIGPIPE, handling_stop_signals, say
 from dcgan.streams import protect_standard_streams
 
 FLAGS = flags.FLAGS
+SECONDS_TO_LEAVE = 10  # after a signal
 
 flags.DEFINE_bool('help', False, 'Show this help.', short_name='h')
+flags.disclaim_key_flags()  # those that functions below define are shown in the help of the command that calls them
 
 
 def define_generator_flags(checkpoint_help=None):
     """Defines the flags that name a generator; --checkpoint only if its help is given."""
-    flags.DEFINE_string('model_dir', None, 'Run directory, as train.py made it. Default: the pretrained generator.')
+    define_path('model_dir', None, 'Run directory, as train.py made it. Default: the pretrained generator.')
     define_weights_flag()
-    _show_in_help('model_dir')
     if checkpoint_help is not None:
         flags.DEFINE_string('checkpoint', 'latest', checkpoint_help)
-        _show_in_help('checkpoint')
 
 
 def define_weights_flag():
     """Defines the flag that says which weights a generator draws with."""
     flags.DEFINE_enum('weights', 'auto', WEIGHTS, 'trained: as training left them. ema: their moving averages, which '
                       'train.py keeps with --ema_decay. auto: ema if the checkpoint has them, else trained.')
-    _show_in_help('weights')
 
 
 def define_data_flags():
     """Defines the flags that say where real images and caches are."""
-    flags.DEFINE_string('dataset_dir', None, 'Real images: a folder, .zip, .tar or .parquet files. Default: '
-                        'those the run was trained on.')
-    flags.DEFINE_string('cache_dir', CACHE_DIR, 'Folder of the packs of decoded images and other cached files.')
-    _show_in_help('dataset_dir', 'cache_dir')
+    define_path('dataset_dir', None, 'Real images: a folder, .zip, .tar or .parquet files. Default: those the run was '
+                'trained on.')
+    define_path('cache_dir', CACHE_DIR, 'Folder of the packs of decoded images and other cached files.')
 
 
 def define_batch_flags():
@@ -51,7 +50,6 @@ def define_batch_flags():
                       'of many fixed latents, so that a face does not depend on the others. batch: those of the images '
                       'drawn at once, as in the article. moving: the moving averages of training, which lag behind.')
     flags.DEFINE_integer('batch_size', 128, 'Maximum number of images to draw at once.', lower_bound=1)
-    _show_in_help('batch_norm', 'batch_size')
 
 
 def define_metric_flags():
@@ -59,14 +57,7 @@ def define_metric_flags():
     flags.DEFINE_list('metrics', None, 'swd, msssim, fid, kid, each with a sample size, e.g. swd16k,msssim10k. '
                       'Default: swd16k,msssim10k and, with --inception_graph, fid50k,kid50k; smaller samples if there '
                       'are fewer real images.')
-    flags.DEFINE_string('inception_graph', None, 'classify_image_graph_def.pb, the Inception network of 2015, for fid '
-                        'and kid.')
-    _show_in_help('metrics', 'inception_graph')
-
-
-def _show_in_help(*names):
-    for name in names:
-        FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[name])
+    define_path('inception_graph', None, 'classify_image_graph_def.pb, the Inception network of 2015, for fid and kid.')
 
 
 def run(main, example, stopped='stopped', interrupt_status=128 + signal.SIGINT):
@@ -78,20 +69,28 @@ def run(main, example, stopped='stopped', interrupt_status=128 + signal.SIGINT):
       stopped: what to print when a signal ends the command.
       interrupt_status: the exit status after Ctrl-C.
     """
+    def leave(number, frame):
+        say(stopped)
+        status = interrupt_status if number == signal.SIGINT else 128 + number
+        end = threading.Timer(SECONDS_TO_LEAVE, os._exit, [status])  # what is interrupted may drop or delay SystemExit
+        end.daemon = True
+        end.start()
+        sys.exit(status)
+
     protect_standard_streams()
     script = Path(sys.argv[0]).name
     _parse_flags(script, example)
-    _exit_on_signals(stopped, interrupt_status)
-    try:
-        _load_tensorflow()
-        status = main()
-        sys.stdout.flush()
-    except UserError as error:
-        sys.exit(f'{script}: {error}')
-    except BrokenPipeError:  # nobody reads the output
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + SIGPIPE)
-    sys.exit(status)
+    with handling_stop_signals(leave):
+        try:
+            _load_tensorflow()
+            status = main()
+            sys.stdout.flush()
+        except UserError as error:
+            sys.exit(f'{script}: {error}')
+        except BrokenPipeError:  # nobody reads the output
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + SIGPIPE)
+        sys.exit(status)
 
 
 def _parse_flags(script, example):
@@ -100,27 +99,11 @@ def _parse_flags(script, example):
     except flags.Error as error:
         sys.exit(f'{script}: {error}; --help lists the flags')
     if FLAGS.help:
-        if 'cache_dir' in FLAGS:
-            FLAGS['cache_dir'].default_as_str = f"'{_with_tilde(CACHE_DIR)}'"
         print(sys.modules['__main__'].__doc__.strip())
         print(FLAGS.main_module_help())
         sys.exit(0)
     if arguments:
         sys.exit(f'{script}: unexpected argument {arguments[0]!r}; use flags, e.g. {example}')
-
-
-def _with_tilde(path):
-    """Returns a path with '~' for the home folder."""
-    home = os.path.join(os.path.expanduser('~'), '')
-    return os.path.join('~', path.removeprefix(home)) if path.startswith(home) else path
-
-
-def _exit_on_signals(sentence, interrupt_status):
-    def leave(number, frame):
-        say(sentence)
-        sys.exit(interrupt_status if number == signal.SIGINT else 128 + number)
-
-    handle_stop_signals(leave)
 
 
 def _load_tensorflow():

@@ -155,9 +155,9 @@ def faces_copy(faces, folder):
 
 
 @pytest.mark.parametrize(('flag', 'message'), [
-    ('--model_dir=gs://bucket/run', '--model_dir=gs://bucket/run is not a local path; '),
-    ('--dataset_dir=s3://bucket/images', '--dataset_dir=s3://bucket/images is not a local path; '),
-    ('--cache_dir=hdfs://host/cache', '--cache_dir=hdfs://host/cache is not a local path; '),
+    ('--model_dir=gs://bucket/run', '--model_dir=gs://bucket/run: it is not a local path; '),
+    ('--dataset_dir=s3://bucket/images', '--dataset_dir=s3://bucket/images: it is not a local path; '),
+    ('--cache_dir=hdfs://host/cache', '--cache_dir=hdfs://host/cache: it is not a local path; '),
     ('--model_dir=~nobody.here/run', '--model_dir=~nobody.here/run: the home folder does not exist or is unknown'),
 ])
 def test_a_path_of_another_place_is_refused(faces, tmp_path, flag, message):

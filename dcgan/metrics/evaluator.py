@@ -6,7 +6,7 @@ import numpy as np
 
 from data.crop import RESIZER
 from dcgan.errors import UserError, reason_of
-from dcgan.files import local_path, safe_name
+from dcgan.files import safe_name
 from dcgan.metrics.disk_arrays import cached, stored
 from dcgan.metrics.fid import feature_statistics, frechet_distance, kernel_distance
 from dcgan.metrics.inception import GRAPH_NAME, GRAPH_SOURCE, Inception
@@ -37,7 +37,7 @@ class Evaluator:
           UserError: there are too few real images, or they are too small.
         """
         self._real_images, self._metrics, self._seed, self._inception = real_images, metrics, seed, inception
-        self._folder = local_path(cache_dir, 'cache_dir')
+        self._folder = cache_dir
         max_images = max((metric.count for metric in metrics if metric.kind != 'msssim'), default=0)
         self._max_features = max((metric.count for metric in metrics if metric.kind in FEATURE_METRICS), default=0)
         self._split = RealSplit(real_images.pack.images, max_images, seed, self._folder)
@@ -188,7 +188,7 @@ def open_evaluator(run, size, metrics, inception_graph, dataset_dir, cache_dir, 
     """
     metrics = None if metrics is None else _without_features(parse_metrics(metrics), inception_graph)
     with contextlib.ExitStack() as stack:
-        inception = inception_graph and stack.enter_context(Inception(local_path(inception_graph, 'inception_graph')))
+        inception = inception_graph and stack.enter_context(Inception(inception_graph))
         if inception and not inception.is_known:
             print(f'warning     {inception_graph} is not the {GRAPH_NAME} of published numbers, from {GRAPH_SOURCE}; '
                   'do not compare its fid and kid with them')

@@ -6,10 +6,7 @@ import platform
 import time
 
 import tensorflow.compat.v1 as tf
-from google.protobuf.message import DecodeError
 
-from dcgan.errors import reason_of
-from dcgan.files import replacing
 from dcgan.runs.run_directory import cannot_write_run
 
 FIELDS = {'step', 'epoch', 'g_loss', 'd_loss', 'spread', 'images_per_second'}  # that each line has
@@ -38,7 +35,7 @@ class EventLog:
     """
 
     def __init__(self, directory, step, graph):
-        """Truncates what was logged after the checkpoint, and continues from there.
+        """Drops what was logged after the checkpoint, and continues from there.
 
         Args:
           directory: a RunDirectory.
@@ -52,14 +49,14 @@ class EventLog:
         self._events = directory.path / f'events.out.tfevents.{time.time():.6f}.{platform.node()}'
         try:
             self.entries = self._truncate_lines(directory, step)
-            for path in sorted(directory.path.glob('events.out.tfevents.*')):
-                _truncate_events(path, step)
+            if step == 0:
+                for path in directory.path.glob('events.out.tfevents.*'):
+                    path.unlink()
             self._writer = tf.io.TFRecordWriter(str(self._events))
-            self._described = set()
             self._write(tf.Event(file_version='brain.Event:2'))
             if step == 0:
                 self._write(tf.Event(graph_def=graph.as_graph_def(add_shapes=True).SerializeToString()))
-            else:  # a TensorBoard that is open drops them, too
+            else:  # TensorBoard drops all events from that step on in the files before
                 self._write(tf.Event(step=step + 1, session_log=tf.SessionLog(status=tf.SessionLog.START)))
         except (OSError, tf.errors.OpError) as error:
             raise cannot_write_run(self._events, error) from error
@@ -75,16 +72,8 @@ class EventLog:
                 file.write(json.dumps(entry) + '\n')
         except OSError as error:
             raise cannot_write_run(self._log, error) from error
-        self._summary(entry['step'], [self._scalar(name, value) for name, value in entry.items()
+        self._summary(entry['step'], [_scalar(name, value) for name, value in entry.items()
                                       if name not in ('step', 'epoch')])
-
-    def _scalar(self, name, value):
-        scalar = tf.Summary.Value(tag=name, simple_value=value)
-        if name not in self._described:  # TensorBoard takes the first description
-            self._described.add(name)
-            scalar.metadata.plugin_data.plugin_name = 'scalars'
-            scalar.metadata.summary_description = DESCRIPTIONS.get(name.rstrip('0123456789k'), '')
-        return scalar
 
     def image(self, step, tag, png):
         """Logs a PNG, as bytes, for TensorBoard.
@@ -121,6 +110,13 @@ class EventLog:
         return [entry for _, entry in kept]
 
 
+def _scalar(name, value):
+    scalar = tf.Summary.Value(tag=name, simple_value=value)
+    scalar.metadata.plugin_data.plugin_name = 'scalars'
+    scalar.metadata.summary_description = DESCRIPTIONS.get(name.rstrip('0123456789k'), '')
+    return scalar
+
+
 def read_log(path):
     """Returns the intact lines of a ``log.jsonl``, a Path, as dicts, oldest first; [] if there is no such file."""
     lines = path.read_text(errors='replace').splitlines(keepends=True) if path.exists() else []
@@ -144,25 +140,3 @@ def _entry(line):
                  and all(type(value) in (int, float) and abs(value) < 1e300 for value in entry.values())
                  and type(entry['step']) is int and entry['step'] > 0)
     return entry if is_intact else None
-
-
-def _truncate_events(path, step):
-    """Drops the events after a step (all at 0), and the file if none is left."""
-    kept = 0
-    with replacing(path) as part, tf.io.TFRecordWriter(str(part)) as writer:
-        for event in _events_of(path):
-            if step and event.step <= step:
-                writer.write(event.SerializeToString())
-                kept += not event.file_version
-    if not kept:
-        path.unlink()
-
-
-def _events_of(path):
-    try:
-        yield from tf.train.summary_iterator(str(path))
-    except DecodeError:
-        print(f'warning     {path} is damaged: a record is not an event; dropping the events after that')
-    except tf.errors.DataLossError as error:
-        if 'truncated' not in error.message:  # as a killed run leaves it
-            print(f'warning     {path} is damaged: {reason_of(error)}; dropping the events after that')

@@ -11,7 +11,7 @@ from pathlib import Path
 import filelock
 
 from dcgan.errors import UserError, reason_of
-from dcgan.files import local_path, safe_name, write_atomically
+from dcgan.files import safe_name, write_atomically
 from dcgan.runs.settings import DEFAULTS, MAY_CHANGE, parse_record
 
 WILDCARDS = '[]*?\\'  # in a path: TensorFlow takes them for a pattern when it looks for a checkpoint
@@ -43,12 +43,15 @@ class RunDirectory:
     """
 
     def __init__(self, path):
-        """Takes the folder, which need not exist.
+        """Names a run directory.
+
+        Args:
+          path: the folder, a Path, which need not exist.
 
         Raises:
           UserError: TensorFlow would not find checkpoints in one of that name.
         """
-        self.path = local_path(path, 'model_dir')
+        self.path = path
         if is_pattern(self.path):
             raise UserError(f'the run directory {self.path} has one of {WILDCARDS} in its name, which TensorFlow takes '
                            'for a pattern when it looks for checkpoints; choose another with --model_dir')
@@ -137,7 +140,7 @@ class RunDirectory:
 
     def write_config(self, config):
         """Writes the settings of the run, as ``require_same`` takes them, to ``config.json``."""
-        self.write('config.json', json.dumps(config, indent=2).encode() + b'\n')
+        self.write('config.json', json.dumps(config, indent=2, default=str).encode() + b'\n')
 
     def has_checkpoints(self):
         """Returns whether there is a checkpoint, and so a run to resume."""

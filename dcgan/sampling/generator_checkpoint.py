@@ -76,8 +76,8 @@ def open_run(model_dir):
       UserError: it does not exist, or TensorFlow would not find checkpoints in it.
     """
     path = RunDirectory(model_dir).path
-    if not model_dir or not os.path.isdir(path):
-        raise UserError(f'the run directory {model_dir!r} {"is a file" if os.path.isfile(path) else "does not exist"}'
+    if not path.is_dir():
+        raise UserError(f'the run directory {model_dir} {"is a file" if os.path.isfile(path) else "does not exist"}'
                         f'{_runs_in(path.parent)}')
     return path
 

@@ -4,14 +4,13 @@ import os
 from pathlib import Path
 
 from dcgan.errors import UserError
-from dcgan.files import local_path
 from dcgan.sampling.latents import SavedLatent
 from dcgan.sampling.pictures import require_library
 
 
 def is_folder(out):
     """Returns whether --out names a folder: one that exists, or a name that ends in / or has no suffix."""
-    return out.endswith(('/', os.sep)) or Path(out).suffix == '' or os.path.isdir(local_path(out, 'out'))
+    return out.endswith('/') or Path(out).suffix == '' or os.path.isdir(out)
 
 
 def picture_path(out, default, name, suffixes):
@@ -26,7 +25,7 @@ def picture_path(out, default, name, suffixes):
     Raises:
       UserError: --out has another suffix, or the library that writes it is missing.
     """
-    folder = local_path(out, 'out') if out else default
+    folder = Path(out) if out else default
     path = folder if out and not is_folder(out) else folder / f'{name}{suffixes[0]}'
     if path.suffix.lower() not in suffixes:
         raise UserError(f'--out={out} ends in {path.suffix}; expected {", ".join(suffixes)}, or / for a folder')

@@ -12,7 +12,7 @@ import numpy as np
 
 from data.folders import MAX_BYTES
 from dcgan.errors import UserError, reason_of
-from dcgan.files import local_path, read_file, safe_name, write_output
+from dcgan.files import read_file, safe_name, write_output
 from dcgan.sampling import VIDEO_SUFFIXES, draw
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.generator_checkpoint import find, label_of, open_run, read, read_all
@@ -90,7 +90,7 @@ def _write_pictures(options, model_dir, mode):
 
 
 def _write_faces(options, model_dir, mode):
-    folder = local_path(options.out, 'out')
+    folder = Path(options.out)
     seeds = mode.prepare(options)
     [path] = find(model_dir, options.checkpoint)
     if seeds.dtype == object:
@@ -148,7 +148,7 @@ def _arithmetic(options):
 
 
 def _projection(options):
-    photo = local_path(options.project, 'project')
+    photo = options.project
     try:
         encoded = read_file(photo, MAX_BYTES)
     except OSError as error:

@@ -27,9 +27,10 @@ PACKING = """
 import multiprocessing, os, signal, sys, threading, time
 from data.pack import make_pack
 from data.source import open_source
-from dcgan.signals import handle_stop_signals
+from dcgan.signals import handling_stop_signals
 
-handle_stop_signals(lambda number, frame: sys.exit(128 + number))
+handler = handling_stop_signals(lambda number, frame: sys.exit(128 + number))
+handler.__enter__()
 source = open_source(sys.argv[1])
 def report():
     while not (processes := multiprocessing.active_children()):

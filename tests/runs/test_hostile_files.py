@@ -5,13 +5,12 @@ import shutil
 import subprocess
 
 import pytest
-import tensorflow.compat.v1 as tf
 
 from dcgan.errors import UserError
 from dcgan.runs.event_log import read_log
 from dcgan.runs.run_directory import RunDirectory
 from dcgan.runs.settings import Config
-from tests.small_runs import command, config, log, variables
+from tests.small_runs import command, config, log
 
 WRONG = [None, True, 'text', -1, 0, 1.5, 10**400, [], [1], {}, {'a': {}}]
 
@@ -53,18 +52,6 @@ def test_lines_of_the_log_without_a_field_or_with_a_wrong_one_are_dropped(fit, f
     fit('run', config(faces, max_steps=3))
     assert [entry['step'] for entry in log(run)] == [1, 2, 3]
     assert 'are damaged; dropping them' in capsys.readouterr().out
-
-
-def test_an_event_file_with_a_record_that_is_no_event_is_repaired(fit, faces, capsys):
-    run = fit('run', config(faces, max_steps=2))
-    [path] = run.glob('events.*')
-    records = [event.SerializeToString() for event in tf.train.summary_iterator(str(path))]
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for record in [*records[:3], b'\xff\xff\xff\xff', *records[3:]]:
-            writer.write(record)
-    fit('run', config(faces, max_steps=3))
-    assert 'a record is not an event' in capsys.readouterr().out
-    assert variables(run)['global_step'] == 3
 
 
 @pytest.mark.parametrize('name', ['config.json', 'log.jsonl', 'reals.png', 'checkpoint', 'lock.owner'])

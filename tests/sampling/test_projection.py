@@ -209,7 +209,7 @@ def test_a_pipe_is_refused_not_waited_for(folder, flag, message):
     (['--project=none.jpg'], 'cannot read the photo none.jpg: No such file or directory; name an image file'),
     (['--project=run'], 'cannot read the photo run: it is not a file; name an image file with --project'),
     (['--project=my-face.npy'], 'cannot project my-face.npy: the file is not an image that Pillow reads'),
-    (['--project=http://x/photo.jpg'], '--project=http://x/photo.jpg is not a local path'),
+    (['--project=http://x/photo.jpg'], '--project=http://x/photo.jpg: it is not a local path'),
     (['--project=photo.jpg', '--seeds=7'], '--seeds has no effect on --project, which uses --weights'),
     (['--project=photo.jpg', '--batch_norm=batch'], '--batch_norm has no effect on --project'),
     (['--project=photo.jpg', '--out=walk.gif'], '--out=walk.gif ends in .gif; expected .png'),
