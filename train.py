@@ -31,7 +31,7 @@ flags.DEFINE_float('join_timeout', 45.0, 'Seconds to wait for all workers to joi
 def config_from(values):
     """Returns the Config that parsed flags give, with config.json of the run to resume."""
     directory = RunDirectory(values.model_dir or default_model_dir(dataset_name(values.dataset_dir)))
-    recorded = settings.DEFAULTS | directory.read_config() if directory.has_checkpoints() else {}
+    recorded = directory.read_config() if directory.has_checkpoints() else {}
     return settings.config_of(values, recorded)
 
 

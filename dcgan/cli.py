@@ -5,19 +5,18 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 from absl import flags
 
+from dcgan import configure
 from dcgan.errors import UserError
 from dcgan.files import CACHE_DIR, define_path
 from dcgan.sampling import BATCH_NORMS, WEIGHTS
-from dcgan.signals import SIGPIPE, handling_stop_signals, say
+from dcgan.signals import SIGPIPE, exit_now, handling_stop_signals, say
 from dcgan.streams import protect_standard_streams
 
 FLAGS = flags.FLAGS
-SECONDS_TO_LEAVE = 10  # after a signal
 
 flags.DEFINE_bool('help', False, 'Show this help.', short_name='h')
 flags.disclaim_key_flags()  # those that functions below define are shown in the help of the command that calls them
@@ -71,15 +70,18 @@ def run(main, example, stopped='stopped', interrupt_status=128 + signal.SIGINT):
     """
     def leave(number, frame):
         say(stopped)
-        status = interrupt_status if number == signal.SIGINT else 128 + number
-        end = threading.Timer(SECONDS_TO_LEAVE, os._exit, [status])  # what is interrupted may drop or delay SystemExit
-        end.daemon = True
-        end.start()
-        sys.exit(status)
+        sys.exit(interrupt_status if number == signal.SIGINT else 128 + number)
+
+    def leave_after_all(unraisable):
+        if unraisable.exc_type is SystemExit:
+            exit_now(unraisable.exc_value.code)
+        sys.__unraisablehook__(unraisable)
 
     protect_standard_streams()
     script = Path(sys.argv[0]).name
     _parse_flags(script, example)
+    # Python ignores what is raised in a destructor or a callback of a weak reference, where a signal may find it.
+    sys.unraisablehook = leave_after_all
     with handling_stop_signals(leave):
         try:
             _load_tensorflow()
@@ -115,7 +117,7 @@ def _load_tensorflow():
         stderr = os.dup(2)
         os.dup2(log.fileno(), 2)
         try:
-            import tensorflow.compat.v1 as tf
+            configure()
         except BaseException:
             log.seek(0)
             os.write(stderr, log.read())
@@ -125,6 +127,5 @@ def _load_tensorflow():
             os.close(stderr)
     gc.freeze()
     gc.enable()
-    tf.logging.set_verbosity(tf.logging.ERROR)  # it reports every checkpoint
     if sys.stderr.isatty():
         print(' ' * len('loading TensorFlow...'), end='\r', file=sys.stderr, flush=True)

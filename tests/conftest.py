@@ -11,6 +11,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 
+import dcgan
+
+dcgan.configure()
+
 from dcgan.training.loop import train
 from tests.pictures import write_images
 

@@ -7,7 +7,7 @@ import time
 
 import tensorflow.compat.v1 as tf
 
-from dcgan.runs.run_directory import cannot_write_run
+from dcgan.runs.run_directory import writing_run
 
 FIELDS = {'step', 'epoch', 'g_loss', 'd_loss', 'spread', 'images_per_second'}  # that each line has
 # What TensorBoard says of each scalar.
@@ -47,7 +47,7 @@ class EventLog:
         """
         self._log = directory.path / 'log.jsonl'
         self._events = directory.path / f'events.out.tfevents.{time.time():.6f}.{platform.node()}'
-        try:
+        with writing_run(self._events, tf.errors.OpError):
             self.entries = self._truncate_lines(directory, step)
             if step == 0:
                 for path in directory.path.glob('events.out.tfevents.*'):
@@ -58,8 +58,6 @@ class EventLog:
                 self._write(tf.Event(graph_def=graph.as_graph_def(add_shapes=True).SerializeToString()))
             else:  # TensorBoard drops all events from that step on in the files before
                 self._write(tf.Event(step=step + 1, session_log=tf.SessionLog(status=tf.SessionLog.START)))
-        except (OSError, tf.errors.OpError) as error:
-            raise cannot_write_run(self._events, error) from error
 
     def scalars(self, entry):
         """Logs an entry {'step', ...} as a line of ``log.jsonl`` and its numbers as scalars for TensorBoard.
@@ -67,11 +65,8 @@ class EventLog:
         Raises:
           UserError: it cannot be written.
         """
-        try:
-            with self._log.open('a') as file:
-                file.write(json.dumps(entry) + '\n')
-        except OSError as error:
-            raise cannot_write_run(self._log, error) from error
+        with writing_run(self._log), self._log.open('a') as file:
+            file.write(json.dumps(entry) + '\n')
         self._summary(entry['step'], [_scalar(name, value) for name, value in entry.items()
                                       if name not in ('step', 'epoch')])
 
@@ -84,10 +79,8 @@ class EventLog:
         self._summary(step, [tf.Summary.Value(tag=tag, image=tf.Summary.Image(encoded_image_string=png))])
 
     def _summary(self, step, values):
-        try:
+        with writing_run(self._events, tf.errors.OpError):
             self._write(tf.Event(step=step, summary=tf.Summary(value=values)))
-        except tf.errors.OpError as error:
-            raise cannot_write_run(self._events, error) from error
 
     def _write(self, event):
         # Not a tf.summary.FileWriter: it writes later, in a thread, which a full disk ends with a traceback.

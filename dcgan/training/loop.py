@@ -17,7 +17,7 @@ from dcgan.distributed.heartbeat import JOIN_TIMEOUT
 from dcgan.errors import UserError
 from dcgan.runs.checkpoints import Checkpoints
 from dcgan.runs.run_directory import RunDirectory, default_model_dir
-from dcgan.runs.settings import DEFAULTS, MAY_DIFFER
+from dcgan.runs.settings import MAY_DIFFER
 from dcgan.sampling.pictures import grid
 from dcgan.sampling.real_images import real_images_of
 from dcgan.signals import handling_stop_signals
@@ -118,8 +118,7 @@ def _synchronize(record, run, cluster):
     """Returns the step that all workers start from, after checking that all train the same run."""
     first_step = 0
     if run and run.latest is not None:
-        run.directory.require_same(record)
-        _warn_of_changes({**DEFAULTS, **run.directory.read_config()}, record)
+        _warn_of_changes(run.directory.require_same(record), record)
         first_step = run.latest
     compared = {name: value for name, value in record.items() if name not in MAY_DIFFER}
     gathered = cluster.all_gather_object({**compared, 'step': first_step})

@@ -67,7 +67,7 @@ def test_a_folder_in_the_place_of_a_file_gets_a_sentence(fit, faces, name):
 def test_a_folder_that_a_killed_run_seems_to_have_left_gets_a_sentence(fit, faces):
     run = fit('run', config(faces, max_steps=1))
     (run / 'x.part').mkdir()
-    with pytest.raises(UserError, match=r'cannot remove .*x\.part'):
+    with pytest.raises(UserError, match=r'cannot write .*x\.part'):
         fit('run', config(faces, max_steps=2))
 
 
