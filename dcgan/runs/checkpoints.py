@@ -45,12 +45,8 @@ class Checkpoints:
         Raises:
           UserError: steps were done, and none of their checkpoints is intact.
         """
-        steps = self.steps()
-        named = self._named()
         self._damaged = {}
-        if named is not None and named not in steps:
-            self._damaged[named] = f'cannot read {self.path(named)}: it is missing'
-        for step in reversed(steps):
+        for step in reversed(self._steps('model.ckpt-*.[id]*')):  # one file of which may be missing
             try:
                 CheckpointReader(self.path(step)).read_all()  # checks the checksum of each value
             except UserError as error:
@@ -114,15 +110,6 @@ class Checkpoints:
     def _steps(self, pattern):
         found = (re.match(r'model\.ckpt-(\d+)\.', path.name) for path in self.directory.path.glob(pattern))
         return sorted({int(match[1]) for match in found if match})
-
-    def _named(self):
-        """Returns the step of the latest checkpoint according to ``checkpoint``; None if that says nothing."""
-        try:
-            content = (self.directory.path / 'checkpoint').read_text(errors='replace')
-        except OSError:
-            return None
-        named = re.search(r'^model_checkpoint_path: ".*model\.ckpt-(\d+)"', content, re.MULTILINE)
-        return named and int(named[1])
 
     def _remove(self, step):
         # The .index first: without it, the rest is no checkpoint.

@@ -48,7 +48,8 @@ class EventLog:
         self._log = directory.path / 'log.jsonl'
         self._events = directory.path / f'events.out.tfevents.{time.time():.6f}.{platform.node()}'
         with writing_run(self._events, tf.errors.OpError):
-            self.entries = self._truncate_lines(directory, step)
+            self.entries = [entry for entry in read_log(self._log) if entry['step'] <= step]
+            directory.write(self._log.name, ''.join(json.dumps(entry) + '\n' for entry in self.entries).encode())
             if step == 0:
                 for path in directory.path.glob('events.out.tfevents.*'):
                     path.unlink()
@@ -88,20 +89,6 @@ class EventLog:
         self._writer.write(event.SerializeToString())
         self._writer.flush()
 
-    def _truncate_lines(self, directory, step):
-        if not self._log.exists():
-            return []
-        lines = self._log.read_text(errors='replace').splitlines(keepends=True)
-        read = [_entry(line) for line in lines]
-        kept = [(line, entry) for line, entry in zip(lines, read, strict=True)
-                if step and entry and entry['step'] <= step]
-        broken = sum(entry is None for entry in read[:-1])  # the last one may have been cut off by a kill
-        if broken:
-            print(f'warning     {broken} lines of {self._log} are damaged; dropping them')
-        if len(kept) < len(lines):
-            directory.write(self._log.name, ''.join(line for line, _ in kept).encode())
-        return [entry for _, entry in kept]
-
 
 def _scalar(name, value):
     scalar = tf.Summary.Value(tag=name, simple_value=value)
@@ -113,7 +100,10 @@ def _scalar(name, value):
 def read_log(path):
     """Returns the intact lines of a ``log.jsonl``, a Path, as dicts, oldest first; [] if there is no such file."""
     lines = path.read_text(errors='replace').splitlines(keepends=True) if path.exists() else []
-    return [entry for entry in map(_entry, lines) if entry]
+    entries = [_entry(line) for line in lines]
+    if None in entries[:-1]:  # the last line may have been cut off by a kill
+        print(f'warning     lines of {path} are damaged; leaving them out')
+    return [entry for entry in entries if entry]
 
 
 def best_of(entries):

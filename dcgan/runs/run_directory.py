@@ -79,7 +79,6 @@ class RunDirectory:
             for part in itertools.chain.from_iterable(map(self.path.glob, HALF_WRITTEN)):
                 with writing_run(part):
                     part.unlink()
-            self._identity = _identity(self.path)
             self.write(owner.name, f'process {os.getpid()} on {platform.node()}, since '
                                    f'{time.strftime("%Y-%m-%d %H:%M:%S")}'.encode())
             yield
@@ -92,7 +91,7 @@ class RunDirectory:
         Raises:
           UserError: it was removed, or another one is in its place.
         """
-        if _identity(self.path) != self._identity:
+        if not (self.path / 'lock').exists():
             raise _removed(self.path)
 
     def require_same(self, config):
@@ -172,15 +171,6 @@ def writing_run(path, *errors):
 def _removed(path):
     return UserError(f'the run directory {path} was removed while training, and with it all that was saved; run the '
                      'same command again to start over')
-
-
-def _identity(path):
-    """Returns what tells a folder from another of the same name; None if there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _read_owner(path):
