@@ -12,7 +12,7 @@ from absl import flags
 from dcgan.errors import UserError
 from dcgan.files import CACHE_DIR
 from dcgan.sampling import BATCH_NORMS, WEIGHTS
-from dcgan.signals import SIGPIPE, handle_stop_signals, say
+from dcgan.signals import SIGPIPE, exit_now, handle_stop_signals, say
 from dcgan.streams import protect_standard_streams
 
 FLAGS = flags.FLAGS
@@ -120,7 +120,14 @@ def _exit_on_signals(sentence, interrupt_status):
         say(sentence)
         sys.exit(interrupt_status if number == signal.SIGINT else 128 + number)
 
+    def leave_after_all(unraisable):
+        if unraisable.exc_type is SystemExit:
+            exit_now(unraisable.exc_value.code)
+        sys.__unraisablehook__(unraisable)
+
     handle_stop_signals(leave)
+    # Python ignores what is raised in a destructor or a callback of a weak reference, where a signal may find it.
+    sys.unraisablehook = leave_after_all
 
 
 def _load_tensorflow():

@@ -54,6 +54,29 @@ def test_a_typo_gets_one_line_before_tensorflow_is_loaded(script, argument, mess
     assert message in line
 
 
+DESTROYED = """
+import signal, sys, threading
+from dcgan import cli
+
+class Destroyed:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+def main():
+    Destroyed()
+    threading.Event().wait()
+
+sys.argv = ['train.py']
+cli.run(main, '', 'stopped')
+"""
+
+
+def test_a_signal_ends_a_command_even_in_a_destructor_where_python_ignores_an_exit():
+    done = subprocess.run([sys.executable, '-c', DESTROYED], capture_output=True, text=True, timeout=120, check=False,
+                          cwd=SCRIPT.parent)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, '\nstopped\n', '')
+
+
 def start(*flags, preexec=None, **more):
     return subprocess.Popen(command(*flags, **more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                             preexec_fn=preexec)

@@ -13,10 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from dcgan.distributed.heartbeat import DETECTION_TIME, JOIN_TIMEOUT, Heartbeat, exit_now
+from dcgan.distributed.heartbeat import DETECTION_TIME, JOIN_TIMEOUT, Heartbeat
 from dcgan.distributed.slurm import read_slurm
 from dcgan.distributed.tf_config import read_tf_config
 from dcgan.errors import UserError, reason_of
+from dcgan.signals import exit_now
 
 OBJECT_BYTES = 1 << 14  # the most that all_gather_object takes from a worker
 BUCKET_SIZE = 1 << 18  # values; a tensor of as many or more is reduced alone, smaller ones together

@@ -16,6 +16,7 @@ from pathlib import Path
 import tensorflow.compat.v1 as tf
 
 from dcgan.errors import UserError
+from dcgan.signals import exit_now
 
 JOIN_TIMEOUT = 45.0  # seconds for all workers to join by default: longer than a process of an earlier start lives
 HEARTBEAT_TIMEOUT = 10.0  # seconds for an answer; after a second one without, a worker is dead
@@ -110,13 +111,6 @@ class Heartbeat:
                 'last checkpoint\n').encode())
         time.sleep(EXIT_DELAY)
         exit_now(1)
-
-
-def exit_now(status):
-    """Ends this process though one of its threads waits in TensorFlow, where nothing else ends it."""
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-    os._exit(status)
 
 
 class _Peer:
