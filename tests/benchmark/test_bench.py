@@ -50,12 +50,7 @@ def test_every_counted_product_is_computed(monkeypatch, gpus, count):
     assert sum(kind.endswith('MatMul') for kind in types) == product._times == count
 
 
-@pytest.mark.parametrize(('flags', 'words'), [
-    (['--json=.'], 'cannot write .: it is a folder'),
-    (['speed.json'], "unexpected argument 'speed.json'; use flags, e.g. --json=PATH"),
-])
-def test_a_mistake_is_reported_without_a_traceback(flags, words):
-    done = run_script('bench.py', *flags)
-    assert done.returncode == 1
-    assert words in done.stderr
-    assert 'Traceback' not in done.stderr
+def test_a_file_that_cannot_be_written_is_reported_before_measuring():
+    done = run_script('bench.py', '--json=.')
+    assert (done.returncode, done.stderr) == (1, 'bench.py: cannot write .: it is a folder; choose another place with '
+                                                 '--json\n')
