@@ -152,7 +152,7 @@ def test_the_preset_gives_what_no_flag_does(tmp_path, monkeypatch, flags, expect
     assert parsed(*flags)._asdict().items() >= expected.items()
 
 
-def test_a_resumed_run_keeps_its_settings_unless_a_flag_changes_them(finished, tmp_path):
+def test_a_resumed_run_keeps_its_settings_unless_a_flag_changes_them(finished):
     _, run = finished
     settings = parsed(f'--model_dir={run}')._asdict()
     assert {name: value for name, value in settings_of(run).items() if name in settings} == {**settings, 'max_steps': 7}
@@ -218,7 +218,9 @@ def test_missing_and_broken_images_are_reported(tmp_path):
     (['--d_depths=8,16'], 'expected four whole numbers above 0'),
     (['--crop=center107'], 'center107'),
     (['--learning_rate=nan'], 'expected a finite number'),
-    (['--dataset_dir=~nobody.here/x'], 'does not exist'),
+    (['--dataset_dir=~nobody.here/x'], '--dataset_dir=~nobody.here/x: the home folder does not exist or is unknown'),
+    (['--dataset_dir=s3://bucket/images'], '--dataset_dir=s3://bucket/images is not a local path; '),
+    (['--model_dir=gs://bucket/run'], '--model_dir=gs://bucket/run is not a local path; '),
 ])
 def test_mistakes_get_sentences(tmp_path, flags, message):
     done = run_command(*flags, model_dir=tmp_path / 'run', cache_dir=tmp_path)
