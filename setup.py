@@ -28,7 +28,7 @@ setup(
         'onnx': ['tf2onnx', 'onnx<1.19'],  # later ones fail on the ml_dtypes that TensorFlow before 2.19 takes
         'explore': ['gradio>=6.31,<7'],  # the page of explore.py
         'parquet': ['pyarrow'],  # data sets as the Hugging Face hub serves them
-        'test': ['pytest', 'pytest-xdist', 'ruff', 'av', 'tf2onnx', 'onnx<1.19', 'onnxruntime',
+        'test': ['pytest', 'pytest-xdist', 'pytest-timeout', 'ruff', 'av', 'tf2onnx', 'onnx<1.19', 'onnxruntime',
                  'ai-edge-litert', 'gradio>=6.31,<7', 'selenium', 'pyarrow', 'nbclient', 'nbformat',
                  'ipykernel'],
     },

@@ -8,23 +8,31 @@ from pathlib import Path
 import tensorflow.compat.v1 as tf
 
 from dcgan.runs.settings import Config
-from tests.commands import run_script
+from tests.commands import Running, run_script
 
 SCRIPT = Path(__file__).parents[1] / 'train.py'
 SMALL = {'image_size': 16, 'batch_size': 4, 'z_dim': 5, 'g_depths': [8, 8, 4, 4], 'd_depths': [4, 4, 8, 8]}
 RATE = 'images_per_second'  # what alone may differ between two runs that are the same
 
 
-def command(*flags, **more):
-    """The real command line for a small model; lists become comma-separated."""
+def flags_of(*flags, **more):
+    """The flags of a small model, and more; lists become comma-separated."""
     values = {name: ','.join(map(str, value)) if isinstance(value, list) else value
               for name, value in {**SMALL, **more}.items()}
-    return [sys.executable, SCRIPT, *(f'--{name}={value}' for name, value in values.items()), *flags]
+    return [*(f'--{name}={value}' for name, value in values.items()), *flags]
 
 
-def run_command(*flags, **more):
-    _, script, *arguments = command(*flags, **more)
-    return run_script(script, *arguments)
+def command(*flags, **more):
+    """The real command line for a small model."""
+    return [sys.executable, SCRIPT, *flags_of(*flags, **more)]
+
+
+def run_command(*flags, prepare=None, **more):
+    return run_script('train.py', *flags_of(*flags, **more), prepare=prepare)
+
+
+def start_command(*flags, prepare=None, environment=(), **more):
+    return Running('train.py', *flags_of(*flags, **more), prepare=prepare, environment=environment)
 
 
 def config(dataset_dir, **changes):

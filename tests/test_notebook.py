@@ -5,7 +5,6 @@ import re
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 
 from docs.make_help import ROOT
 
@@ -21,20 +20,13 @@ def notebook(tmp_path, monkeypatch):
     return nbformat.read(NOTEBOOK, as_version=4)
 
 
-def set_variable(notebook, name, value):
-    """Sets a variable of the first code cell."""
-    cell = first_cell(notebook)
-    cell.source, count = re.subn(rf'^{name} = [^ ]+', lambda _: f'{name} = {value!r}', cell.source, flags=re.MULTILINE)
-    assert count == 1
-
-
 def first_cell(notebook):
     return next(cell for cell in notebook.cells if cell.cell_type == 'code')
 
 
 def execute(notebook, folder):
     resources = {'metadata': {'path': str(folder)}}
-    NotebookClient(notebook, timeout=300, kernel_name='python3', resources=resources).execute()
+    NotebookClient(notebook, timeout=600, kernel_name='python3', resources=resources).execute()
 
 
 def outputs_of(notebook, mime_type):
@@ -50,7 +42,9 @@ def printed(notebook):
 
 def test_the_notebook_runs_and_shows_the_code_of_model_py(notebook):
     kept = outputs_of(notebook, 'text/markdown'), len(outputs_of(notebook, 'image/png'))
-    set_variable(notebook, 'STEPS', 6)
+    cell = first_cell(notebook)
+    cell.source, count = re.subn('^STEPS = [0-9]+', 'STEPS = 6', cell.source, flags=re.MULTILINE)
+    assert count == 1
     execute(notebook, NOTEBOOK.parent)
     assert (outputs_of(notebook, 'text/markdown'), len(outputs_of(notebook, 'image/png'))) == kept, (
         'run all cells of docs/dcgan_faces.ipynb again, and save it')
@@ -58,16 +52,14 @@ def test_the_notebook_runs_and_shows_the_code_of_model_py(notebook):
     assert "the graph is the article's" in printed(notebook)
 
 
-def test_alone_in_a_folder_the_notebook_asks_for_the_project(notebook, tmp_path):
-    notebook.cells = [first_cell(notebook)]
-    with pytest.raises(CellExecutionError, match='set REPOSITORY in this cell'):
-        execute(notebook, tmp_path)
-
-
-def test_alone_in_a_folder_the_notebook_finds_the_project_that_it_is_given(notebook, tmp_path):
-    set_variable(notebook, 'REPOSITORY', str(ROOT))
-    notebook.cells = [first_cell(notebook), nbformat.v4.new_code_cell('import model; print(model.__file__)')]
+def test_alone_in_a_folder_the_notebook_asks_for_the_project_and_finds_it(notebook, tmp_path):
+    asks = first_cell(notebook)
+    asks.metadata.tags = ['raises-exception']
+    finds = nbformat.v4.new_code_cell(asks.source.replace("REPOSITORY = ''", f'REPOSITORY = {str(ROOT)!r}'))
+    notebook.cells = [asks, finds, nbformat.v4.new_code_cell('import model; print(model.__file__)')]
     execute(notebook, tmp_path)
+    [error] = [output for output in asks.outputs if output.output_type == 'error']
+    assert 'set REPOSITORY in this cell' in error.evalue
     assert str(ROOT / 'model.py') in printed(notebook)
 
 

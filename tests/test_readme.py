@@ -9,15 +9,13 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from docs.make_help import ROOT
-from tests.commands import run_script
+from tests.commands import Running
 from tests.metrics.inception import write_stand_in
 from tests.pictures import write_images
 from tests.small_runs import saved_steps
@@ -70,24 +68,14 @@ def is_run(step):
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """A copy of the checkout with stand-ins for what has to be downloaded."""
+    """A folder with what the pages find in a checkout, and stand-ins for what has to be downloaded."""
     folder = tmp_path_factory.mktemp('readme') / 'checkout'
-    folder.mkdir()
-    for path in ROOT.glob('*.py'):
-        shutil.copy2(path, folder)
-    for name in 'data', 'dcgan', 'reference':
+    for name in 'data', 'reference':
         shutil.copytree(ROOT / name, folder / name)
     images = write_images(folder.parent / 'img_align_celeba', 24, 218, 178, '.jpg')
     shutil.make_archive(folder / 'img_align_celeba', 'zip', images.parent, images.name)
     write_stand_in(folder / 'classify_image_graph_def.pb')
     return folder
-
-
-def start(arguments, folder):
-    env = {**os.environ, 'XDG_CACHE_HOME': str(folder.parent / 'cache'), 'PYTHONUNBUFFERED': '1'}
-    return subprocess.Popen([sys.executable, *arguments], cwd=folder, env=env, text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
 
 
 def arguments_of(words, folder):
@@ -110,36 +98,25 @@ def arguments_of(words, folder):
 @pytest.mark.parametrize('step', [step for step in STEPS if is_run(step)],
                          ids=lambda step: f'{step.page}: {" ".join(step.words) or "python block"}')
 def test_the_steps_of_the_pages_run_in_order(folder, step, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(folder.parent / 'cache'))
     if step.code:
-        arguments = ['-c', step.code]
-        if 'real' in step.code:
+        words = [folder / 'block.py']
+        code = step.code
+        if 'real' in code:
             np.save(folder / 'images.npy', np.random.RandomState(0).randint(0, 256, [40, 64, 64, 3], np.uint8))
-            arguments[1] = 'import numpy\nreal = fake = numpy.load("images.npy")\n' + step.code
-        process = start(arguments, folder)
+            code = 'import numpy\nreal = fake = numpy.load("images.npy")\n' + code
+        words[0].write_text(code)
     else:
         interpreter, *words = step.words
         assert interpreter in INTERPRETERS
-        assert (ROOT / words[0]).exists()
         words = arguments_of(words, folder)
-        if words[0] not in ('train.py', 'explore.py'):
-            monkeypatch.setenv('XDG_CACHE_HOME', str(folder.parent / 'cache'))
-            done = run_script(*words, cwd=folder, timeout=300)
-            assert done.returncode == 0, done.stderr
-            assert 'Traceback' not in done.stderr
-            return
-        process = start(words, folder)
-    until = {'train.py': r'step \d+/', 'explore.py': r'page +http'}.get(step.words[1] if step.words else '')
-    said = []
-    for line in process.stdout if until else []:
-        said.append(line)
-        if re.match(until, line):
-            process.send_signal(signal.SIGINT)
-            break
-    said = ''.join([*said, process.communicate(timeout=300)[0]])
-    assert process.returncode == 0, said
-    assert 'Traceback' not in said
-    if until:
-        assert re.search(until, said, re.MULTILINE), said
+    process = Running(*words, cwd=folder)
+    if until := {'train.py': r'^step \d+/', 'explore.py': '^page +http'}.get(words[0]):
+        process.wait_for(until)
+        process.send_signal(signal.SIGINT)
+    done = process.end()
+    assert done.returncode == 0, done.stderr
+    assert 'Traceback' not in done.stderr
 
 
 def test_each_page_has_commands_and_no_other_programs():

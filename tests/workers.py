@@ -2,11 +2,11 @@
 
 import contextlib
 import json
-import os
 import socket
-import subprocess
 
-from tests.small_runs import SCRIPT, command, log
+from dcgan.runs.event_log import read_log
+from tests.commands import TIMEOUT
+from tests.small_runs import start_command
 
 
 def free_addresses(count):
@@ -22,40 +22,28 @@ def tf_config(addresses, index):
     return json.dumps({'cluster': {'worker': addresses}, 'task': {'type': 'worker', 'index': index}})
 
 
-def launch(words, addresses, index, **environment):
-    """Starts a command line as one of the workers at these addresses; returns the process."""
-    return launch_in({**environment, 'TF_CONFIG': tf_config(addresses, index)}, words)
+def start_worker(addresses, index, *flags, **more):
+    """Starts the command as one of the workers at these addresses."""
+    return start_command(*flags, environment={'TF_CONFIG': tf_config(addresses, index)},
+                         **{'join_timeout': TIMEOUT, **more})
 
 
-def launch_in(environment, words):
-    """Starts a command line with these variables, {name: value}, beside those of this process; returns the process."""
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=SCRIPT.parent,
-                            env={**os.environ, **environment})
-
-
-def start(flags_of_each, **common):
-    """Starts the command on a worker for each list of flags; returns the processes."""
+def start_workers(flags_of_each, **more):
+    """Starts the command on a worker for each list of flags."""
     addresses = free_addresses(len(flags_of_each))
-    return [launch(command(*flags, **common), addresses, index) for index, flags in enumerate(flags_of_each)]
+    return [start_worker(addresses, index, *flags, **more) for index, flags in enumerate(flags_of_each)]
 
 
-def await_server(address, process):
-    """Waits until the process listens at its address."""
+def listens(address):
     host, port = address.split(':')
-    while True:
-        assert process.poll() is None
-        with socket.socket() as one:
-            if one.connect_ex((host, int(port))) == 0:
-                return
+    with socket.socket() as one:
+        return one.connect_ex((host, int(port))) == 0
 
 
-def wait_for_step(step, folder, processes):
-    """Waits until a run has logged this step."""
-    while not (folder / 'log.jsonl').exists() or max((entry['step'] for entry in log(folder)), default=0) < step:
-        assert all(process.poll() is None for process in processes)
+def wait_for_step(step, folder, process):
+    """Waits until the run of a process has logged this step."""
+    process.wait_until(lambda: any(entry['step'] >= step for entry in read_log(folder / 'log.jsonl')))
 
 
 def end(processes):
-    """Returns of each process its status and what it said."""
-    said = [process.communicate(timeout=120)[0] for process in processes]
-    return list(zip([process.returncode for process in processes], said, strict=True))
+    return [process.end() for process in processes]

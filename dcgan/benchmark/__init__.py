@@ -1,1 +1,1 @@
-"""Speed of training, drawing and packing, relative to the limit of this machine."""
+"""Speed of training, relative to the limit of this machine."""

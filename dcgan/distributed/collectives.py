@@ -79,7 +79,12 @@ class Cluster:
     """
 
     def __init__(self, spec, join_timeout=JOIN_TIMEOUT):
-        """Takes a ClusterSpec, and the seconds to wait for all workers to join."""
+        """Prepares the sessions' config.
+
+        Args:
+          spec: a ClusterSpec.
+          join_timeout: seconds to wait for all workers to join.
+        """
         self._join_timeout = join_timeout
         self.names, self._addresses, self.rank = spec
         self.world_size = len(self.names)

@@ -33,7 +33,14 @@ class Heartbeat:
     """
 
     def __init__(self, names, addresses, rank, target, config):
-        """Takes the workers' names and addresses, this one's rank, its server's target and the sessions' config."""
+        """Publishes that this worker waits for all others.
+
+        Args:
+          names, addresses: of all workers, by rank.
+          rank: of this worker.
+          target: of its server.
+          config: the ConfigProto of sessions there.
+        """
         self._names, self._addresses, self._rank = names, addresses, rank
         self._target, self._config = target, config
         self._peers = [_Peer(other, address) for other, address in enumerate(addresses) if other != rank]

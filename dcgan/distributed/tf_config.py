@@ -9,8 +9,6 @@ import os
 import re
 from typing import NamedTuple
 
-import tensorflow.compat.v1 as tf
-
 from dcgan.errors import UserError
 
 EXAMPLE = '{"cluster": {"worker": ["localhost:2222", "localhost:2223"]}, "task": {"type": "worker", "index": 0}}'
@@ -33,22 +31,12 @@ class ClusterSpec(NamedTuple):
 
 
 def read_tf_config():
-    """Returns the ClusterSpec that TF_CONFIG describes; None if it is unset or names a single worker.
+    """Returns the ClusterSpec that TF_CONFIG describes; None if it names a single worker.
 
     Raises:
       UserError: TF_CONFIG is invalid.
     """
-    if not os.environ.get('TF_CONFIG'):
-        return None
-    _require_objects(os.environ['TF_CONFIG'])
-    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    try:
-        jobs = {job: addresses for job, addresses in resolver.cluster_spec().as_dict().items() if addresses}
-        task = resolver.task_type, resolver.task_id
-    except (TypeError, ValueError) as error:
-        raise _invalid(f'is invalid: {error}') from error
-    for job, addresses in jobs.items():
-        _require_addresses(job, addresses)
+    jobs, task = _parse(os.environ['TF_CONFIG'])
     if unknown := [job for job in jobs if job not in (*JOBS, 'evaluator')]:
         raise _invalid(f'has a job {unknown[0]!r}; all tasks train here, as chief or worker')
     if len(jobs.get('chief', [])) > 1:
@@ -64,11 +52,12 @@ def read_tf_config():
         raise _invalid(f'makes this task {task[0]} {task[1]}, which is not in its cluster; known tasks: {known}')
     if len(tasks) == 1:
         return None
-    return ClusterSpec([f'{job} {index} ({address})' for (job, index), address in zip(tasks, addresses, strict=True)],
-                       addresses, tasks.index(task))
+    names = [f'{job} {index} ({address})' for (job, index), address in zip(tasks, addresses, strict=True)]
+    return ClusterSpec(names, addresses, tasks.index(task))
 
 
-def _require_objects(content):
+def _parse(content):
+    """Returns {job: addresses}, without empty jobs, and (job, index) of this task."""
     try:
         config = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -76,23 +65,20 @@ def _require_objects(content):
     for name in 'cluster', 'task':
         if not isinstance(config, dict) or not isinstance(config.get(name), dict):
             raise _invalid(f'has no object "{name}"')
-    for job, addresses in config['cluster'].items():
-        if addresses:
-            _require_addresses(job, addresses)
+    jobs = {job: addresses for job, addresses in config['cluster'].items() if addresses}
+    for job, addresses in jobs.items():
+        if not isinstance(addresses, list) or not all(_is_address(address) for address in addresses):
+            raise _invalid(f'has {json.dumps(addresses)} for {job}; expected a list of addresses, e.g. '
+                           '["localhost:2222"]')
     index = config['task'].get('index')
-    if type(index) is not int and not (isinstance(index, str) and re.fullmatch(r'\d{1,9}', index, re.ASCII)):
+    if not re.fullmatch(r'\d{1,9}', str(index), re.ASCII):
         raise _invalid(f'has the task index {json.dumps(index)}; expected a whole number from 0')
-
-
-def _require_addresses(job, addresses):
-    if not (isinstance(addresses, list) and all(isinstance(address, str) and _is_address(address)
-                                                for address in addresses)):
-        raise _invalid(f'has {json.dumps(addresses)} for {job}; expected a list of addresses, e.g. ["localhost:2222"]')
+    return jobs, (config['task'].get('type'), int(index))
 
 
 def _is_address(address):
-    match = ADDRESS.fullmatch(address)
-    return match is not None and 0 < int(match[1]) < 1 << 16
+    match = isinstance(address, str) and ADDRESS.fullmatch(address)
+    return bool(match) and 0 < int(match[1]) < 1 << 16
 
 
 def _invalid(problem):

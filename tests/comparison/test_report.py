@@ -1,11 +1,11 @@
 """The report that compares a run with the article: a self-contained page, its contents, and user mistakes."""
 
 import base64
+import html
 import io
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 
 import imageio.v3 as imageio
 import numpy as np
@@ -29,34 +29,16 @@ COUNT, EPOCH_STEPS = 61, 15
 CHECKS = [Check("the article's size", 'shapes', '128', None, None, True),
           Check('a small one', 'logits', '<b>in nats</b>', 0.25, 0.1, False)]
 ROW = re.compile(r'^\| (.+?) \| (.+?) \| (.+?) \|$', re.MULTILINE)
-VOID = {'meta', 'img', 'br', 'link', 'input', 'hr'}
 
 
-class Page(HTMLParser):
-    """Reads a page: its text, pictures and other links; checks that its tags are balanced."""
+def text_of(content):
+    """Returns the text of a page, bytes, with a space in place of each tag."""
+    return ' '.join(html.unescape(re.sub('<[^>]*>', ' ', content.decode())).split())
 
-    def __init__(self, content):
-        super().__init__()
-        self.links, self.words, self.open = [], [], []
-        self.feed(content.decode())
-        assert not self.open
 
-    def handle_starttag(self, tag, attributes):
-        if tag not in VOID:
-            self.open.append(tag)
-        for name, value in attributes:
-            if name in ('src', 'href'):
-                self.links.append(value)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    @property
-    def text(self):
-        return ' '.join(' '.join(self.words).split())
+def links_of(content):
+    """Returns what a page, bytes, shows or links to."""
+    return re.findall(r'\b(?:src|href)="([^"]*)"', content.decode())
 
 
 @pytest.fixture(scope='module')
@@ -96,23 +78,23 @@ def result(metric, step, value, part='', floor=1.5, **more):
 
 def test_the_command_writes_a_self_contained_page(trained, tmp_path):
     imageio.imwrite(tmp_path / 'Epoch-2.PNG', random_image(1, 40, 40))
-    flags = [f'--model_dir={trained / "run"}', f'--cache_dir={trained / "cache"}', f'--out={tmp_path / "out"}',
-             f'--article_figures={tmp_path}', '--metrics=swd20,msssim20']
-    done = command(*flags)
+    done = command(f'--model_dir={trained / "run"}', f'--cache_dir={trained / "cache"}', f'--out={tmp_path / "out"}',
+                   f'--article_figures={tmp_path}', '--metrics=swd20,msssim20')
     assert done.returncode == 0, done.stderr
     assert f'wrote       {tmp_path / "out" / "report.html"}' in done.stdout
     assert 'Traceback' not in done.stderr
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
         'latest.png', 'losses.png', 'numbers.json', 'numbers.png', 'report.html', 'start.png']
-    written = Page((tmp_path / 'out' / 'report.html').read_bytes())
-    assert all(link.startswith('data:image/png;base64,') for link in written.links)
-    grids = [pixels(picture) for picture in written.links[:3]]
+    written = (tmp_path / 'out' / 'report.html').read_bytes()
+    links, text = links_of(written), text_of(written)
+    assert all(link.startswith('data:image/png;base64,') for link in links)
+    grids = [pixels(picture) for picture in links[:3]]
     for name, shown in ('start', grids[0]), ('latest', grids[1]):
         np.testing.assert_array_equal(shown, imageio.imread(tmp_path / 'out' / f'{name}.png'))
         assert shown.shape == (128, 128, 3)
     np.testing.assert_array_equal(grids[2], random_image(1, 40, 40))
-    assert 'There is no start in --article_figures: save' in written.text
-    assert '--article_figures=FOLDER' not in written.text
+    assert 'There is no start in --article_figures: save' in text
+    assert '--article_figures=FOLDER' not in text
     numbers = json.loads((tmp_path / 'out' / 'numbers.json').read_text())
     assert [(number['step'], number['metric'], number['part']) for number in numbers] == [
         (step, metric, part) for step in (0, 31)
@@ -127,12 +109,8 @@ def test_the_command_writes_a_self_contained_page(trained, tmp_path):
                   '23.26', 'FID at 15,000: 46.0 [38.1..55.6]', 'TensorFlow', 'images a second',
                   '31 updates, 2.067 epochs of its data; averaged weights',
                   'after 2 epochs of CelebA, 3,164 updates'):
-        assert words in written.text, words
+        assert words in text, words
     assert {number['weights'] for number in numbers} == {'ema'}
-    numbers[1]['value'] = 123456.0  # stored numbers are not measured again
-    (tmp_path / 'out' / 'numbers.json').write_text(json.dumps(numbers))
-    assert command(*flags).returncode == 0
-    assert '123456.00' in Page((tmp_path / 'out' / 'report.html').read_bytes()).text
 
 
 def test_the_faces_have_the_same_latents_each_time_and_show_the_weights_asked_for(run):
@@ -141,13 +119,13 @@ def test_the_faces_have_the_same_latents_each_time_and_show_the_weights_asked_fo
     assert pictures['ema'][0] == pictures['trained'][0]  # there is no average yet
     assert pictures['ema'][1] != pictures['trained'][1]
     assert pictures['ema'][2:] == [None, None]  # of 3,164 and 7,910 updates
-    assert 'They are drawn from its weights as trained' in Page(report(run, drawn(run, 'trained'))[0]).text
+    assert 'They are drawn from its weights as trained' in text_of(report(run, drawn(run, 'trained'))[0])
 
 
 def test_the_headline_names_the_settings_that_differ_from_the_articles(run):
     article = {**PRESETS['article'], 'image_size': 64, 'z_dim': 100, 'images': 10_000}
-    assert "This run has the article's width, batch and learning rates." in Page(report(run, **article)[0]).text
-    text = Page(report(run, **article | {'batch_size': 64, 'workers': 3, 'd_learning_rate': 0.5})[0]).text
+    assert "This run has the article's width, batch and learning rates." in text_of(report(run, **article)[0])
+    text = text_of(report(run, **article | {'batch_size': 64, 'workers': 3, 'd_learning_rate': 0.5})[0])
     assert ("This run differs from the article's: batch 192 instead of 128; d_learning_rate 0.5 instead of 0.0002."
             in text)
 
@@ -177,7 +155,7 @@ def test_a_page_without_log_numbers_and_newest_checkpoints(run):
     for words in ('This run : 15 updates, 1 epochs of its data', 'save them as start, epoch-2, epoch-5 (each .png, ',
                   'has not reached 3,164 updates yet', 'The log is empty', 'No metrics were measured',
                   '<b>in nats</b>', "NOT THE ARTICLE'S: 1 of 2"):
-        assert words in Page(content).text
+        assert words in text_of(content)
 
 
 def test_numbers_are_shown_with_their_floors(run):
@@ -188,7 +166,7 @@ def test_numbers_are_shown_with_their_floors(run):
             result('fid50k', step, 30.0 + step, inception_is_known=is_known),
             result('kid7', step, -0.002, floor=-0.001, inception_is_known=is_known)])
             for milestone, step in zip(milestones, (0, 31), strict=False)])
-        text = Page(content).text
+        text = text_of(content)
         for words in ('This run faces, crop auto, batch 4, generator at 0.0002, discriminator at 0.0002, 31 updates',
                       'as under Numbers swd7 16: 41.00', 'swd7 16 1.50 10.00 41.00',
                       'swd7 mean 1.50 20.00 51.00', 'fid50k 1.50 30.00 61.00',
@@ -202,13 +180,18 @@ def test_numbers_are_saved_and_damaged_ones_measured_again(trained, run, tmp_pat
         with open_evaluator(run, 16, names, None, None, trained / 'cache') as evaluator:
             assert [bool(milestone.results) for milestone in measured(milestones, evaluator, path)] == [
                 milestone.checkpoint is not None for milestone in milestones]
-        return {(result.metric, result.protocol['step']) for result in from_json(path.read_bytes())}
+        return {(result.metric, result.protocol['step']): result.value for result in from_json(path.read_bytes())}
 
     path, milestones = tmp_path / 'numbers.json', drawn(run, 'auto')
-    assert saved(milestones, 'msssim9') == {('msssim9', step) for step in (0, 31)}
-    assert saved(milestones[:1], 'msssim5') == {('msssim9', 31), ('msssim9', 0), ('msssim5', 0)}
+    assert saved(milestones, 'msssim9').keys() == {('msssim9', step) for step in (0, 31)}
+    numbers = json.loads(path.read_text())
+    numbers[0]['value'] = 123456.0
+    path.write_text(json.dumps(numbers))
+    known = saved(milestones[:1], 'msssim9', 'msssim5')
+    assert known.keys() == {('msssim9', 31), ('msssim9', 0), ('msssim5', 0)}
+    assert 123456.0 in known.values()  # it was not measured again
     path.write_bytes(b'[{')
-    assert saved(milestones[:1], 'msssim9') == {('msssim9', 0)}
+    assert saved(milestones[:1], 'msssim9').keys() == {('msssim9', 0)}
 
 
 def test_the_articles_figures_are_found_by_name(tmp_path):
@@ -239,7 +222,7 @@ def test_the_page_shows_the_differences_of_the_documentation_with_code_as_code(r
     content, _ = report(run)
     assert b'<code>tf.layers.*</code></td>' in content
     assert b'`' not in content
-    words = Page(content).text.replace(' ', '')  # the page's text has a space on both sides of code
+    words = text_of(content).replace(' ', '')  # the page's text has a space on both sides of code
     for row in differences:
         assert ''.join(row).replace('`', '').replace(' ', '') in words
 
@@ -256,16 +239,9 @@ def test_a_run_that_cannot_be_shown_is_reported(run, spoil, message):
         report(run)
 
 
-def test_averaged_weights_of_a_run_that_keeps_none_are_refused(fit, faces):
-    with pytest.raises(UserError, match=r'model\.ckpt-1 has no averaged weights, .*; use --weights=trained'):
-        drawn(fit('run', config(faces, max_steps=1)), 'ema')
-
-
 @pytest.mark.parametrize(('flags', 'message'), [
     (['--out=x'], 'compare.py: --out needs a run to report; name it with --model_dir'),
-    (['--model_dir=no/such'], "compare.py: the run directory 'no/such' does not exist"),
     (['--model_dir=reference', '--article_figures=no/such'], 'compare.py: cannot read --article_figures=no/such: '),
-    (['runs/x'], "compare.py: unexpected argument 'runs/x'; use flags, e.g. --model_dir=DIR"),
 ])
 def test_mistakes_get_a_sentence_without_traceback(flags, message):
     done = command(*flags)

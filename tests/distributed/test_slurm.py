@@ -1,6 +1,7 @@
 """Slurm: the tasks of srun, in the environment that Slurm 22.05 gave them, train one model."""
 
 import os
+import re
 import signal
 
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from dcgan.distributed.collectives import SingleWorker, make_cluster
 from dcgan.distributed.slurm import read_slurm
 from dcgan.errors import UserError
-from tests.small_runs import assert_same_run, command, saved_steps
-from tests.workers import end, launch_in, start, wait_for_step
+from tests.commands import TIMEOUT
+from tests.small_runs import assert_same_run, log, saved_steps, start_command
+from tests.workers import end, start_workers, wait_for_step
 
 
 def job(ntasks, job_id=7, nodes='vm', tasks_per_node=None):
@@ -129,27 +131,41 @@ def test_tf_config_is_read_first(environment, monkeypatch):
     assert make_cluster().world_size == 3
 
 
-def test_a_canceled_and_requeued_step_is_the_run_of_workers_of_tf_config(faces, tmp_path):
-    """scancel and scontrol requeue send SIGTERM to all tasks; a requeued job has the same number."""
-    folder, often = tmp_path / 'run', {'batch_size': 2, 'save_steps': 1, 'log_steps': 1}
-    forever = {'dataset_dir': faces, 'cache_dir': tmp_path / 'cache', 'epochs': 10**6, **often}
-    tasks = [{name: str(value) for name, value in {
-        **task(2, procid, node='localhost', nodes='localhost', job_id=os.getpid()), 'TF_CONFIG': ''}.items()}
-        for procid in range(2)]
+def test_a_step_that_was_stopped_and_killed_is_the_run_of_workers_that_were_not(faces, tmp_path):
+    """Slurm's tasks and the workers of TF_CONFIG train the same run, bit for bit; a requeued job has the same number.
 
-    processes = [launch_in(variables, command(model_dir=folder, **forever)) for variables in tasks]
-    wait_for_step(1, folder, processes)
-    for process in processes:
-        process.send_signal(signal.SIGTERM)
-    for status, said in end(processes):
-        assert status == 143, said
-        assert said.endswith('stopped; run the same command again to resume\n')
+    SIGTERM to the second one saves and ends both; after kill -9 of it the first one names it.
+    """
+    folder = tmp_path / 'run'
+    forever = {'dataset_dir': faces, 'cache_dir': tmp_path / 'cache', 'epochs': 10**6, 'batch_size': 2, 'save_steps': 1,
+               'log_steps': 1, 'join_timeout': TIMEOUT}
 
+    def tasks(**more):
+        return [start_command(model_dir=folder, **{**forever, **more}, environment={
+            name: str(value) for name, value in {**task(2, procid, node='localhost', nodes='localhost',
+                                                        job_id=os.getpid()), 'TF_CONFIG': ''}.items()})
+                for procid in range(2)]
+
+    processes = tasks()
+    wait_for_step(1, folder, processes[0])
+    processes[1].send_signal(signal.SIGTERM)
+    for done in end(processes):
+        assert done.returncode == 143, done.stderr
+        assert done.stdout.endswith('stopped; run the same command again to resume\n')
     stopped = max(saved_steps(folder))
-    limited = {**forever, 'max_steps': stopped + 3}
-    for status, said in end([launch_in(variables, command(model_dir=folder, **limited)) for variables in tasks]):
-        assert status == 0, said
+    assert log(folder)[-1]['step'] == stopped
+
+    processes = tasks()
+    wait_for_step(stopped + 1, folder, processes[0])
+    processes[1].kill()
+    done = processes[0].end()
+    assert done.returncode == 1, done.stderr
+    assert re.search(r'\ntrain.py: worker 1 \(localhost:\d+\) does not answer: it has ended or hangs', done.stderr)
+    assert done.stderr.count('train.py') == 1, done.stderr
+
+    last = max(saved_steps(folder)) + 6
     undisturbed = tmp_path / 'undisturbed'
-    for status, said in end(start([[], []], model_dir=undisturbed, **limited)):
-        assert status == 0, said
+    for done in [*end(tasks(max_steps=last)),
+                 *end(start_workers([[], []], model_dir=undisturbed, **{**forever, 'max_steps': last}))]:
+        assert done.returncode == 0, done.stderr
     assert_same_run(folder, undisturbed, stopped_at=[stopped])

@@ -5,7 +5,7 @@ from gradio_client import Client
 
 from dcgan.training.loop import train
 from tests.small_runs import config
-from tests.web.server import command, flags_of, free_port, launch
+from tests.web.server import flags_of, launch
 
 
 @pytest.fixture(scope='session')
@@ -23,16 +23,14 @@ def serve():
     """Starts the real command; returns the address of its page, and the process."""
     processes = []
 
-    def serve(*flags, host='127.0.0.1', path='/'):
-        port = free_port()
-        start = f'page        http://{host}:{port}{path} '
-        processes.append(launch(command(port, f'--host={host}', *flags), port, start))
-        return f'http://127.0.0.1:{port}/', processes[-1]
+    def serve(*flags, **options):
+        address, process = launch(*flags, **options)
+        processes.append(process)
+        return address, process
 
     yield serve
     for process in processes:
         process.kill()
-        process.communicate()
 
 
 @pytest.fixture(scope='module')
