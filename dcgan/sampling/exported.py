@@ -8,13 +8,12 @@ import numpy as np
 
 from dcgan.errors import UserError, reason_of
 from dcgan.runs.settings import parse_record
+from dcgan.sampling import PRETRAINED
 
-DATA = Path(__file__).parents[2] / 'data'
 
-
-def pretrained(name='demo'):
-    """Returns the Path of a pretrained generator; its card is beside it, NAME_generator.md."""
-    return DATA / f'{name}_generator.npz'
+def pretrained(name=PRETRAINED[0]):
+    """Returns the Path of the pretrained generator of a name; its card is beside it, NAME_generator.md."""
+    return Path(__file__).parents[2] / 'data' / f'{name}_generator.npz'
 
 
 def write_exported(path, checkpoint, statistics, config):
@@ -48,7 +47,7 @@ def read_exported(path):
     Raises:
       UserError: it cannot be read, or is damaged.
     """
-    remedy = 'restore it (git checkout -- data)' if path.parent == DATA else 'export it again'
+    remedy = 'restore it (git checkout -- data)' if path.parent == pretrained().parent else 'export it again'
     try:
         with np.load(path) as arrays:
             values = dict(arrays)

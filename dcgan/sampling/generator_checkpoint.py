@@ -14,6 +14,7 @@ from dcgan.errors import UserError
 from dcgan.runs.checkpoints import EMA_SUFFIX, CheckpointReader, Checkpoints, require_finite, require_shapes
 from dcgan.runs.event_log import best_of, read_log
 from dcgan.runs.run_directory import RunDirectory
+from dcgan.sampling import PRETRAINED
 from dcgan.sampling.exported import digest_of, is_statistic, pretrained, read_exported
 from model import Generator
 
@@ -64,14 +65,14 @@ class GeneratorCheckpoint(NamedTuple):
         return digest_of({name: value for name, value in self.variables.items() if not is_statistic(name)})
 
 
-def open_run(model_dir):
-    """Returns the Path of a run directory or, without one, None, that of the pretrained generator.
+def open_run(model_dir, pretrained_name=PRETRAINED[0]):
+    """Returns the Path of a run directory; without one, None, that of the pretrained generator of a name.
 
     Raises:
       UserError: it does not exist, or TensorFlow would not find checkpoints in it.
     """
     if model_dir is None:
-        return pretrained()
+        return pretrained(pretrained_name)
     path = RunDirectory(model_dir).path
     if not model_dir or not os.path.isdir(path):
         raise UserError(f'the run directory {model_dir!r} {"is a file" if os.path.isfile(path) else "does not exist"}'
@@ -188,17 +189,12 @@ def _architecture(path, shapes):
             require_shapes(path, shapes, {name: ['a number above 0'] * rank}, NETWORK)
     (z_dim, units), depths = shapes[KERNEL], [shapes[gamma][0] for gamma in GAMMAS]
     s_size = max(1, math.isqrt(units // depths[0]))
-    expected = {name: shape for name, shape in _shapes(z_dim, s_size, *depths).items()
-                if name in shapes or not is_statistic(name)}
+    with tf.Graph().as_default():
+        Generator(depths, s_size)(tf.zeros([1, z_dim]))
+        expected = {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()
+                    if variable.op.name in shapes or not is_statistic(variable.op.name)}
     require_shapes(path, shapes, expected, NETWORK)
     return z_dim, s_size, depths, expected
-
-
-def _shapes(z_dim, s_size, *depths):
-    """Returns {name: list}, the shapes of all variables of a generator."""
-    with tf.Graph().as_default():
-        Generator(list(depths), s_size)(tf.zeros([1, z_dim]))
-        return {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()}
 
 
 def step_of(path):

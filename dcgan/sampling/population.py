@@ -19,7 +19,6 @@ from model import Generator
 
 # Batches of the article's size. Eight times as many change faces by 0.6 in 255 on average (full size, steps 100, 620).
 BATCHES, BATCH_SIZE = 4, 128
-PROTOCOL = f'{BATCHES} batches of {BATCH_SIZE} latents, 1'  # by which a cached file was estimated
 
 
 def population_statistics(checkpoint):
@@ -34,8 +33,9 @@ def population_statistics(checkpoint):
     Raises:
       UserError: there is not enough memory to estimate them.
     """
-    return checkpoint.statistics or cached_arrays(cached_statistics(checkpoint.path, checkpoint.weights),
-                                                  f'{checkpoint.digest} {PROTOCOL}', lambda: _estimate(checkpoint))
+    made_of = f'{checkpoint.digest} {BATCHES} batches of {BATCH_SIZE} latents, 1'
+    path = cached_statistics(checkpoint.path, checkpoint.weights)
+    return checkpoint.statistics or cached_arrays(path, made_of, lambda: _estimate(checkpoint))
 
 
 def cached_statistics(path, weights):

@@ -117,12 +117,8 @@ def test_too_few_real_images_are_reported(place, real_images, name, message):
         evaluator_of(place, real_images, [name])
 
 
-def test_features_of_real_images_are_cached_and_corrupt_caches_rebuilt(place, real_images, monkeypatch, capsys):
+def test_features_of_real_images_are_cached_and_corrupt_caches_rebuilt(place, real_images, capsys):
     noise = np.random.RandomState(0).randint(0, 256, [23, SIZE, SIZE, 3]).astype(np.uint8)
-    computed = []
-    features = Inception.features
-    monkeypatch.setattr(Inception, 'features', lambda self, images, title: (
-        computed.append(len(images)), features(self, images, title))[1])
 
     def measured():
         with Inception(place / 'graph.pb') as inception:
@@ -131,11 +127,13 @@ def test_features_of_real_images_are_cached_and_corrupt_caches_rebuilt(place, re
         return [(result.value, result.floor) for result in results]
 
     first = measured()
-    assert computed == [20, 20, 20]  # faces and both halves
+    caches = list(place.glob('cache/*-20-seed-3-*.features'))
+    written = [path.stat().st_mtime_ns for path in caches]
     assert measured() == first
-    assert computed[3:] == [20]
+    assert [path.stat().st_mtime_ns for path in caches] == written
+    assert len(written) == 2  # of both halves
     for damage in lambda content: content[:-9], lambda content: bytes(len(content)), lambda content: b'':
-        for path in place.glob('cache/*.features'):
+        for path in caches:
             path.write_bytes(damage(path.read_bytes()))
         assert measured() == first
         assert 'is corrupt; rebuilding it' in capsys.readouterr().out
@@ -143,19 +141,17 @@ def test_features_of_real_images_are_cached_and_corrupt_caches_rebuilt(place, re
 
 
 def test_known_results_are_not_measured_again(place, real_images):
-    noise = np.random.RandomState(0).randint(0, 256, [20, SIZE, SIZE, 3]).astype(np.uint8)
-    evaluator = evaluator_of(place, real_images, ['swd20', 'msssim5'])
-    results = evaluator.measure(generator_of(noise))
+    noise = generator_of(np.random.RandomState(0).randint(0, 256, [20, SIZE, SIZE, 3]).astype(np.uint8))
+    results = evaluator_of(place, real_images, ['swd20', 'msssim5']).measure(noise)
     known = from_json(to_json(results))
     assert known == results
-    marked = [result._replace(value=-1.0) for result in known]
-    assert evaluator.measure(generator_of(noise), marked) == marked
-    partly = evaluator_of(place, real_images, ['swd20', 'msssim6']).measure(generator_of(noise), marked)
+    moved = {'checkpoint': 'where it was'}
+    marked = [result._replace(value=-1.0, protocol=result.protocol | moved) for result in known]
+    partly = evaluator_of(place, real_images, ['swd20', 'msssim6']).measure(noise, marked)
     assert partly[:2] == marked[:2]
     assert partly[2].value > 0
-    other = generator_of(noise)
-    other.checkpoint.digest = 'another'
-    assert evaluator.measure(other, marked)[0].value == results[0].value
+    noise.checkpoint.digest = 'another'
+    assert evaluator_of(place, real_images, ['swd20']).measure(noise, marked)[0].value == results[0].value
     for content in b'', b'[1]', b'[{"metric": "swd20"}]':
         with pytest.raises(ValueError, match=r'results|Expecting'):
             from_json(content)

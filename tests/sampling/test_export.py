@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
@@ -77,19 +76,6 @@ def test_each_format_draws_the_same_without_this_project(trained_run, folder, fo
     done = subprocess.run([sys.executable, '-I', '-c', textwrap.dedent(program) + textwrap.dedent(COMPARE)],
                           cwd=folder, capture_output=True, text=True, timeout=240, check=False)
     assert done.stdout == 'the same\n', done.stderr
-
-
-def test_a_server_reads_the_signatures(generator, tmp_path):
-    export(generator, 'saved_model', tmp_path / 'served' / '1')
-    cli = subprocess.run([Path(sys.executable).with_name('saved_model_cli'), 'show', '--dir',
-                          tmp_path / 'served' / '1', '--all'], capture_output=True, text=True, check=True).stdout
-    for lines in (["signature_def['seeds']", "inputs['seeds']", 'dtype: DT_INT64', 'shape: (-1)', 'name: seeds:0',
-                   "outputs['images']", 'dtype: DT_UINT8', 'shape: (-1, 32, 32, 3)', 'tensorflow/serving/predict'],
-                  ["signature_def['serving_default']", "inputs['z']", 'dtype: DT_FLOAT', 'shape: (-1, 20)', 'name: z:0',
-                   "outputs['images']", 'dtype: DT_UINT8', 'shape: (-1, 32, 32, 3)', 'tensorflow/serving/predict']):
-        part = cli[cli.index(lines[0]):]
-        places = [part.index(line) for line in lines]
-        assert places == sorted(places), part
 
 
 def hide_tf2onnx():

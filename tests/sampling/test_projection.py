@@ -1,6 +1,5 @@
 """From a photo to a latent: --project."""
 
-import os
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -69,13 +68,6 @@ def test_a_foreign_discriminator_gets_a_sentence(tmp_path):
     with (TrainedGenerator(read(tmp_path / 'x')) as generator,
           pytest.raises(UserError, match="the article's discriminator: d/conv2/conv2d/kernel has shape")):
         project(generator, np.zeros([16, 16, 3], np.uint8))
-
-
-@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='this system has no named pipes')
-def test_a_pipe_is_refused_not_waited_for(run):
-    os.mkfifo('x.jpg')
-    with pytest.raises(UserError, match=r'cannot read the photo x\.jpg: it is not a file'):
-        draw_by('--model_dir=run', '--project=x.jpg')
 
 
 @pytest.mark.parametrize(('flags', 'message'), [
