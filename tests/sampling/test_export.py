@@ -87,7 +87,7 @@ def hide_tf2onnx():
     (['--out=run'], '{folder}/run exists; remove it, or choose another --out'),
     (['--out=run/log.jsonl'], '{folder}/run/log.jsonl exists; remove it, or choose another --out'),
     (['--out=run/log.jsonl/saved'], 'cannot write {folder}/run/log.jsonl/saved: {folder}/run/log.jsonl is a file; ch'),
-    (['--out=x.TFLITE', '--format=onnx'], '--format=onnx needs tf2onnx, which is not installed; pip install'),
+    (['--out=x.onnx', '--format=onnx'], '--format=onnx needs tf2onnx, which is not installed; pip install'),
     (['--out=x.ONNX', '--format=npz'], '--out=x.ONNX ends in .onnx, which --format=npz does not'),
     (['--out=' + 'x' * 300], 'cannot write {folder}/' + 'x' * 300 + ': File name too long; choose'),
     (['--out=new', '--checkpoint=all'], '--checkpoint=all names several; export one: latest'),

@@ -27,8 +27,9 @@ from tests.small_runs import SCRIPT
 
 def contains(picture, image):
     """Returns whether an image is part of a picture, up to rounding."""
-    windows = np.lib.stride_tricks.sliding_window_view(picture, image.shape)[:, :, 0]
-    return bool((np.abs(windows.astype(int) - image) <= 1).all(axis=(2, 3, 4)).any())
+    height, width, _ = image.shape
+    corners = np.abs(picture[:1 - height, :1 - width].astype(int) - image[0, 0]).max(axis=-1) <= 1
+    return any(difference(picture[y:y + height, x:x + width], image) <= 1 for y, x in np.argwhere(corners))
 
 
 # Checkpoints
