@@ -36,7 +36,7 @@ def main():
     """Serves the page until Ctrl-C."""
     from dcgan.sampling.generator_checkpoint import open_run
 
-    model_dir = None if FLAGS.model_dir is None else open_run(FLAGS.model_dir)
+    run = open_run(FLAGS.model_dir)
     if importlib.util.find_spec('gradio') is None:
         raise UserError("the page needs Gradio, which is not installed; pip install '.[explore]'")
     from dcgan.web.explorer import Explorer
@@ -44,7 +44,7 @@ def main():
 
     host = f'[{FLAGS.host}]' if ':' in FLAGS.host else FLAGS.host
     hosts, login = hosts_of(host, FLAGS.allowed_hosts), FLAGS.auth and read_login(FLAGS.auth)
-    explorer = Explorer(model_dir, FLAGS.weights, FLAGS.dataset_dir, FLAGS.cache_dir)
+    explorer = Explorer(run, FLAGS.weights, FLAGS.dataset_dir, FLAGS.cache_dir)
     try:
         page = launch(explorer, [*hosts, '*.gradio.live'] if FLAGS.share else hosts, server_name=host,
                       server_port=FLAGS.port, root_path=FLAGS.root_path, auth=login, share=FLAGS.share,

@@ -47,7 +47,7 @@ flags.DEFINE(OutputParser(), 'out', None, 'A picture (.png; for walks and films 
 flags.DEFINE_bool('overwrite', False, 'Replace existing files.')
 flags.DEFINE_integer('num_images', None, 'Number of faces; their seeds count up from --seed. Default: the cells of '
                      '--grid, or 64; with --neighbours, 8.', lower_bound=1)
-flags.DEFINE_integer('seed', 0, 'First seed, unless --seeds names them.', lower_bound=0)
+flags.DEFINE_integer('seed', None, 'First seed, unless --seeds names them. Default: 0.', lower_bound=0)
 flags.DEFINE_string('seeds', None, 'Seeds of the faces, or files of saved latents, e.g. 7,100-163,photo.npy.')
 flags.DEFINE_string('grid', None, 'Rows x columns, e.g. 8x8. Default: about square.')
 flags.DEFINE_integer('scale', 1, 'How many times to enlarge the images, each by itself, by Lanczos\'s filter.',
@@ -64,6 +64,7 @@ flags.DEFINE_integer('neighbours', None, 'Show this many of the nearest training
                      lower_bound=1)
 flags.mark_flags_as_mutual_exclusive(['interpolate', 'arithmetic', 'project', 'film', 'neighbours'])
 flags.mark_flags_as_mutual_exclusive(['seeds', 'num_images'])
+flags.mark_flags_as_mutual_exclusive(['seeds', 'seed'])
 
 
 def main():
