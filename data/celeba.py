@@ -1,9 +1,18 @@
-"""Explains where to get CelebA, and checks a download.
+"""CelebA (Liu, Luo, Wang and Tang, ICCV 2015): 202,599 photographs of celebrities. They are for
+non-commercial research only and may not be redistributed. Terms: https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html
 
-    python -m data.celeba                            # where to get it
-    python -m data.celeba img_align_celeba.zip       # check it, in any form, against the published data set
+From its authors:
+1. On that page, follow "Align&Cropped Images", open the folder Img and download img_align_celeba.zip (1.4 GB) in a
+   browser. Other programs get a web page under the same name, and so do browsers once Google Drive's daily quota is
+   used up. (torchvision gives the MD5 of the archive as 00d2c5bc6d35e252742224ab0c1e8fcb.)
+2. Do not unpack it: --dataset_dir=img_align_celeba.zip reads the archive itself. An unpacked folder works, too.
+3. Check that the download is complete: python -m data.celeba img_align_celeba.zip
+   This reads every image, which takes some minutes, and exits with status 0 if it finds no problem.
 
-The check reads every image, which takes some minutes. It exits with status 0 if it finds no problem.
+From the Hugging Face hub, where third parties uploaded a copy as .parquet files; CelebA's terms still apply:
+1. pip install huggingface_hub '.[parquet]'
+2. hf download flwrlabs/celeba --repo-type dataset --local-dir celeba
+3. --dataset_dir=celeba reads these files.
 """
 
 import contextlib
@@ -12,7 +21,7 @@ import itertools
 import json
 import re
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from absl import app
@@ -27,21 +36,6 @@ from dcgan.streams import protect_standard_streams
 COUNT = 202_599  # 000001.jpg to 202599.jpg
 CHECKSUMS = Path(__file__).with_name('celeba_sha256.json')  # {name: first 16 hexadecimal digits of its SHA-256}
 
-INSTRUCTIONS = f"""CelebA (Liu, Luo, Wang and Tang, ICCV 2015): {COUNT:,} photographs of celebrities. They are for
-non-commercial research only and may not be redistributed. Terms: https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html
-
-From its authors:
-1. On that page, follow "Align&Cropped Images", open the folder Img and download img_align_celeba.zip (1.4 GB) in a
-   browser. Other programs get a web page under the same name, and so do browsers once Google Drive's daily quota is
-   used up. (torchvision gives the MD5 of the archive as 00d2c5bc6d35e252742224ab0c1e8fcb.)
-2. Do not unpack it: --dataset_dir=img_align_celeba.zip reads the archive itself. An unpacked folder works, too.
-3. Check that the download is complete: python -m data.celeba img_align_celeba.zip
-
-From the Hugging Face hub, where third parties uploaded a copy as .parquet files; CelebA's terms still apply:
-1. pip install huggingface_hub '.[parquet]'
-2. hf download flwrlabs/celeba --repo-type dataset --local-dir celeba
-3. --dataset_dir=celeba reads these files."""
-
 
 def missing_images(names, shape):
     """Describes which images are missing from a source that looks like the aligned CelebA.
@@ -54,11 +48,9 @@ def missing_images(names, shape):
       A sentence with the number of missing images and the names of the first three; None if no image is missing, or if
       this is another data set.
     """
-    if shape != CELEBA_SHAPE:
-        return None
     numbers = set(_numbers(names))
     missing = COUNT - len(numbers)
-    if len(numbers) < 0.9 * len(names) or not missing:
+    if shape != CELEBA_SHAPE or len(numbers) < 0.9 * len(names) or not missing:
         return None
     first = itertools.islice((number for number in range(1, COUNT + 1) if number not in numbers), 3)
     return (f"found {len(numbers):,} of CelebA's {COUNT:,} images; {missing:,} missing: "
@@ -70,51 +62,40 @@ def problems_of(source):
 
     Compares the names, the count, the size in pixels of every image, and the checksums of 200 images.
     """
-    checksums = json.loads(CHECKSUMS.read_text())
-
-    has_right_checksum = {}
-
-    def with_checksums():
-        for name, content in source.images():
-            checksum = checksums.get(Path(name).name)
-            if checksum and isinstance(content, bytes):
-                has_right_checksum[name] = hashlib.sha256(content).hexdigest().startswith(checksum)
-            yield name, content
-
-    def check(name, answer):
-        if isinstance(answer, UserError):
-            return 'broken image', f'{name}: {answer}'
-        (height, width), _ = answer
-        if (height, width) != CELEBA_SHAPE:
-            return 'not 178x218 pixels', f'{name}: {width}x{height}'
-        checksum = {True: 'right', False: 'wrong', None: 'no'}[has_right_checksum.get(name)]
-        return f'{checksum} checksum', name
-
     numbers = _numbers(source.names)
-    if len(numbers) < len(source.names):
-        other = next(name for name in source.names if not _numbers([name]))
-        yield f'name not in 000001.jpg to {_name(COUNT)}: {len(source.names) - len(numbers):,} images, e.g. {other}'
-    duplicates = [number for number, count in Counter(numbers).items() if count > 1]
-    if duplicates:
-        yield f'more than one copy: {len(duplicates):,} images, e.g. {_name(min(duplicates))}'
-    missing = missing_images(source.names, CELEBA_SHAPE)
-    if missing:
-        yield missing
-    found = {}
-    with contextlib.closing(decode_images(with_checksums(), 'auto', 16)) as answers:
+    duplicates = {number for number, count in Counter(numbers).items() if count > 1}
+    problems = defaultdict(list)  # {what: [where]}
+    problems[f'name not in 000001.jpg to {_name(COUNT)}'] = [name for name in source.names if not _numbers([name])]
+    problems['more than one copy'] = [_name(number) for number in sorted(duplicates)]
+
+    checksums = json.loads(CHECKSUMS.read_text())
+    matches = 0
+    for name, content in source.images():
+        expected = checksums.get(Path(name).name)
+        if expected and isinstance(content, bytes):
+            if hashlib.sha256(content).hexdigest().startswith(expected):
+                matches += 1
+            else:
+                problems['wrong checksum'].append(name)
+    with contextlib.closing(decode_images(source.images(), 'auto', 16)) as answers:
         for name, answer in Progress(f'checking {source.name}', len(source.names), 'images').of(answers):
-            result, example = check(name, answer)
-            found.setdefault(result, []).append(example)
-    for result, examples in found.items():
-        if result not in ('no checksum', 'right checksum'):
-            yield f'{result}: {len(examples):,} images, e.g. {"; ".join(examples[:3])}'
-    if 'right checksum' not in found:
+            if isinstance(answer, UserError):
+                problems['broken image'].append(f'{name}: {answer}')
+            elif answer[0] != CELEBA_SHAPE:
+                problems['not 178x218 pixels'].append(f'{name}: {answer[0][1]}x{answer[0][0]}')
+
+    for problem, examples in problems.items():
+        if examples:
+            yield f'{problem}: {len(examples):,} images, e.g. {"; ".join(examples[:3])}'
+    if missing := missing_images(source.names, CELEBA_SHAPE):
+        yield missing
+    if not matches:
         yield f'none of the {len(checksums)} known checksums matches'
 
 
 def main(argv):
     if len(argv) == 1:
-        print(INSTRUCTIONS)
+        print(__doc__.strip())
         return
     if len(argv) > 2:
         raise app.UsageError('too many arguments; expected one path, that of the data set to check')

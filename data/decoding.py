@@ -89,7 +89,7 @@ def decode_one(encoded, crop, size, max_memory, seconds):
 
 @contextlib.contextmanager
 def _stop_signals_deferred():
-    """Lets stop signals wait until its context ends: a half-started process can neither work nor be found and killed."""
+    """Lets stop signals wait until the context ends: nobody finds and kills a process that is half started."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread answers signals
         yield
         return
