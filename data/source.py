@@ -174,4 +174,4 @@ def _suggest_path(path):
 def _suggest_archive(path, skipped):
     """Names an archive in a folder without images; '' if there is none."""
     archives = [name for name in skipped.get(NOT_IMAGE, []) if name.lower().endswith(('.zip', '.tar'))]
-    return f'; an archive is a data set of its own: --dataset_dir={path / min(archives)}' if archives else ''
+    return f'; to use an archive, name it: --dataset_dir={path / min(archives)}' if archives and path.is_dir() else ''
