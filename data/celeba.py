@@ -17,9 +17,8 @@ From the Hugging Face hub, where third parties uploaded a copy as .parquet files
 
 import contextlib
 import hashlib
-import itertools
 import json
-import re
+import posixpath
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -33,7 +32,7 @@ from dcgan.errors import UserError
 from dcgan.progress import Progress
 from dcgan.streams import protect_standard_streams
 
-COUNT = 202_599  # 000001.jpg to 202599.jpg
+COUNT = 202_599
 CHECKSUMS = Path(__file__).with_name('celeba_sha256.json')  # {name: first 16 hexadecimal digits of its SHA-256}
 
 
@@ -48,13 +47,14 @@ def missing_images(names, shape):
       A sentence with the number of missing images and the names of the first three; None if no image is missing, or if
       this is another data set.
     """
-    numbers = set(_numbers(names))
-    missing = COUNT - len(numbers)
-    if shape != CELEBA_SHAPE or len(numbers) < 0.9 * len(names) or not missing:
+    if shape != CELEBA_SHAPE:
         return None
-    first = itertools.islice((number for number in range(1, COUNT + 1) if number not in numbers), 3)
-    return (f"found {len(numbers):,} of CelebA's {COUNT:,} images; {missing:,} missing: "
-            f"{', '.join(map(_name, first))}{', ...' if missing > 3 else ''}")
+    found = set(map(posixpath.basename, names))
+    missing = [name for name in _published_names() if name not in found]
+    if not missing or COUNT - len(missing) < 0.9 * len(names):
+        return None
+    return (f"found {COUNT - len(missing):,} of CelebA's {COUNT:,} images; {len(missing):,} missing: "
+            f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}")
 
 
 def problems_of(source):
@@ -62,16 +62,15 @@ def problems_of(source):
 
     Compares the names, the count, the size in pixels of every image, and the checksums of 200 images.
     """
-    numbers = _numbers(source.names)
-    duplicates = {number for number, count in Counter(numbers).items() if count > 1}
+    published = dict.fromkeys(_published_names())
+    copies = Counter(map(posixpath.basename, source.names))
     problems = defaultdict(list)  # {what: [where]}
-    problems[f'name not in 000001.jpg to {_name(COUNT)}'] = [name for name in source.names if not _numbers([name])]
-    problems['more than one copy'] = [_name(number) for number in sorted(duplicates)]
-
+    problems['name not in 000001.jpg to 202599.jpg'] = [name for name in copies if name not in published]
+    problems['more than one copy'] = [name for name in published if copies[name] > 1]
     checksums = json.loads(CHECKSUMS.read_text())
     matches = 0
     for name, content in source.images():
-        expected = checksums.get(Path(name).name)
+        expected = checksums.get(posixpath.basename(name))
         if expected and isinstance(content, bytes):
             if hashlib.sha256(content).hexdigest().startswith(expected):
                 matches += 1
@@ -112,14 +111,8 @@ def main(argv):
     print(f'{argv[1]} is the published aligned CelebA: {len(source.names):,} images of 178x218 pixels')
 
 
-def _numbers(names):
-    """Returns the numbers of those names that follow CelebA's pattern."""
-    numbers = [int(match[1]) for match in map(re.compile(r'(?:.*/)?(\d{6})\.jpg').fullmatch, names) if match]
-    return [number for number in numbers if 1 <= number <= COUNT]
-
-
-def _name(number):
-    return f'{number:06d}.jpg'
+def _published_names():
+    return [f'{number:06d}.jpg' for number in range(1, COUNT + 1)]
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """The pack: all images, decoded, cropped and resized once, in one memory-mapped uint8 file."""
 
 import contextlib
+import errno
 import glob
 import hashlib
 import json
@@ -121,10 +122,9 @@ def _build(path, source, facts):
         for part in path.parent.glob(f'{glob.escape(path.stem)}.*.part'):  # a killed process left it
             part.unlink()
         _remove_outdated(facts_path, facts)
-        needed, free = _file_size(source, facts['size']), shutil.disk_usage(path.parent).free
-        if needed > free:
-            raise UserError(f'cannot write {path}: it takes {needed:,} bytes and only {free:,} are free; choose '
-                            'another folder with --cache_dir, or remove files from this one: it is rebuilt as needed')
+        free = shutil.disk_usage(path.parent).free
+        if free < _file_size(source, facts['size']):
+            raise OSError(errno.ENOSPC, f'only {free:,} bytes are free')
         with replacing(path) as part:
             with part.open('w+b') as file:
                 facts = facts | _write_images(file, source, facts['crop'], facts['size'], facts_path)

@@ -19,6 +19,8 @@ from data.source import open_source, require_outside
 from dcgan.errors import UserError
 from tests.pictures import content_of, random_image, write_images
 
+METHODS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
+
 
 def encoded(format='PNG', seed=0):
     """Returns the bytes of a small image."""
@@ -29,6 +31,7 @@ def encoded(format='PNG', seed=0):
 
 def zip_of(path, members, compression=zipfile.ZIP_STORED):
     """Writes a .zip of {name: content}; returns its path."""
+    path.parent.mkdir(exist_ok=True)
     with zipfile.ZipFile(path, 'w', compression) as file:
         for name, content in members.items():
             file.writestr(name, content)
@@ -254,7 +257,7 @@ def test_a_zip_that_lies_about_a_size_is_read_in_bounded_memory(tmp_path, conten
     assert peak < 1e7
 
 
-@pytest.mark.parametrize('compression', [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize('compression', METHODS)
 def test_damage_anywhere_in_a_zip_is_a_broken_image_or_a_sentence(tmp_path, compression):
     path = zip_of(tmp_path / 'faces.zip', {'a.png': encoded(), 'b': encoded()}, compression)
     whole = path.read_bytes()
@@ -343,7 +346,8 @@ def expected(images, tmp_path_factory):
 
 def test_archives_hold_what_the_files_hold(images, expected, tmp_path):
     members = {f'./faces/{"x" * 150}/{number:03d}': content for number, content in enumerate(images)}
-    for path in zip_of(tmp_path / 'faces.zip', members, zipfile.ZIP_DEFLATED), tar_of(tmp_path / 'faces.tar', members):
+    zips = [zip_of(tmp_path / f'{method}' / 'faces.zip', members, method) for method in METHODS]
+    for path in *zips, tar_of(tmp_path / 'faces.tar', members):
         assert open_source(path).name == 'faces'
         np.testing.assert_array_equal(pixels(path, tmp_path / 'cache'), expected)
 
