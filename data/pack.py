@@ -86,12 +86,13 @@ def make_pack(source, crop, size, cache_dir):
     while len(os.fsencode(name)) > MAX_NAME:
         name = name[:-1]
     path = local_path(cache_dir, 'cache_dir') / f'{name}-{crop}-{size}-{fingerprint}.npy'
+    needed = len(source.names) * size * size * 3 + 128
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return _load(path, facts) or _build(path, source, facts)
+        return _load(path, facts) or _build(path, source, facts, needed)
     except OSError as error:
-        raise UserError(f'cannot write {path}: {reason_of(error)}; it takes {_file_size(source, size):,} bytes; choose '
-                        'another folder with --cache_dir') from error
+        raise UserError(f'cannot write {path}: {reason_of(error)}; it takes {needed:,} bytes; choose another folder '
+                        'with --cache_dir') from error
 
 
 def _load(path, expected):
@@ -112,7 +113,7 @@ def _load(path, expected):
     return pack
 
 
-def _build(path, source, facts):
+def _build(path, source, facts, needed):
     facts_path = path.with_suffix('.json')
     with _lock(path):
         if pack := _load(path, facts):  # another process has built it meanwhile
@@ -123,7 +124,7 @@ def _build(path, source, facts):
             part.unlink()
         _remove_outdated(facts_path, facts)
         free = shutil.disk_usage(path.parent).free
-        if free < _file_size(source, facts['size']):
+        if free < needed:
             raise OSError(errno.ENOSPC, f'only {free:,} bytes are free')
         with replacing(path) as part:
             with part.open('w+b') as file:
@@ -196,7 +197,3 @@ def _checksum(path):
         while chunk := file.read(1 << 20):
             checksum = zlib.crc32(chunk, checksum)
     return checksum
-
-
-def _file_size(source, size):
-    return len(source.names) * size * size * 3 + 128

@@ -10,6 +10,7 @@ import posixpath
 from data.listing import MAX_BYTES
 from dcgan.errors import UserError
 
+MAX_ROWS = 1_000_000  # of a file, which may claim any number
 COLUMNS = ('image', 'img', 'jpg', 'jpeg', 'png', 'webp')  # usual names of the column with images
 
 
@@ -32,10 +33,12 @@ def open_parquet(path, names):
     stamps, skipped, groups = {}, collections.defaultdict(list), []
     for name in sorted(names, key=lambda name: f'{name}/'):  # as the names of the rows are sorted
         try:
-            rows, counts = _list_rows(path / name)
+            rows, counts, others = _list_rows(path / name)
         except UserError as error:
             skipped[str(error)].append(name or path.name)
             continue
+        if others:
+            skipped['other columns that may hold images'] += [posixpath.join(name, other) for other in others]
         stamps |= {posixpath.join(name, row): stamp for row, stamp in rows}
         groups += [(path / name, group, count) for group, count in enumerate(counts)]
     return stamps, dict(skipped), functools.partial(_read_in_order, groups)
@@ -45,15 +48,17 @@ def _list_rows(path):
     """Lists the rows of a .parquet file.
 
     Returns:
-      [(name, stamp)] of the rows, and how many rows each row group has.
+      [(name, stamp)] of the rows; how many rows each row group has; the names of other columns that may hold images.
 
     Raises:
       UserError: it is damaged, or has no column of images.
     """
     try:
         modified = os.stat(path).st_mtime_ns
-        file, column, label_column = _open(path)
+        file, column, label_column, others = _open(path)
         groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
+        if sum(group.num_rows for group in groups) > MAX_ROWS:
+            raise UserError(f'.parquet file of more than {MAX_ROWS:,} rows')
         stamps = [(_mean_size(group, column), modified) for group in groups for _ in range(group.num_rows)]
         labels = [''] * len(stamps)
         if label_column:
@@ -64,7 +69,7 @@ def _list_rows(path):
         raise
     except Exception as error:  # a damaged file can raise anything
         raise UserError('unreadable .parquet file') from error
-    return rows, [group.num_rows for group in groups]
+    return rows, [group.num_rows for group in groups], others
 
 
 def _open(path):
@@ -72,7 +77,7 @@ def _open(path):
 
     Returns:
       A ParquetFile; the paths of the columns with the bytes and with the names of the images, the second None if there
-      is none.
+      is none; the names of other columns that may hold images.
 
     Raises:
       UserError: it has no column of images.
@@ -83,11 +88,12 @@ def _open(path):
     columns = {column.path: column for column in map(file.schema.column, range(len(file.schema)))}
     found = {path.removesuffix('.bytes'): path for path, column in columns.items()
              if column.physical_type == 'BYTE_ARRAY' and column.logical_type.type == 'NONE'}
-    usual = [name for name in [*COLUMNS, *found] if name in found and '.' not in name]
-    if not usual:
+    found = {name: path for name, path in found.items() if '.' not in name}
+    if not found:
         raise UserError('without a column of images')
-    label_column = f'{usual[0]}.path'
-    return file, found[usual[0]], label_column if label_column in columns else None
+    name = next((name for name in COLUMNS if name in found), next(iter(found)))
+    label_column = f'{name}.path'
+    return file, found.pop(name), label_column if label_column in columns else None, list(found)
 
 
 def _mean_size(group, column):
@@ -117,7 +123,7 @@ def _read_in_order(groups, names):
 def _read_group(path, group, count):
     error = UserError('the row is missing')
     try:
-        file, column, _ = _open(path)
+        file, column, *_ = _open(path)
         # Row by row: the images of a row group may be gigabytes. It takes 9 microseconds more for each.
         for batch in file.iter_batches(1, [group], [column], use_threads=False):
             content = batch.column(0)[0].as_py()

@@ -1,5 +1,6 @@
 """Finds images in a .zip."""
 
+import contextlib
 import posixpath
 import stat
 import zipfile
@@ -48,10 +49,8 @@ def _name_of(member):
     if not member.flag_bits & UTF8_FLAG and not name.isascii():
         encoded = name.encode('cp437', errors='ignore')
         for encoding in 'utf-8', 'gbk':
-            try:
+            with contextlib.suppress(UnicodeDecodeError):
                 name = encoded.decode(encoding)
                 break
-            except UnicodeDecodeError:
-                pass
     name = name.partition('\0')[0].replace('\\', '/')
     return posixpath.normpath(name.lstrip('/') or 'unnamed') + '/' * name.endswith('/')

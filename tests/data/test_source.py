@@ -387,6 +387,20 @@ def test_rows_are_named_by_their_number_and_their_path(images, tmp_path):
     assert open_source(write_shard(tmp_path / 'faces', values, 'hub')).names[7] == '000000007/000007.jpg'  # no suffix
 
 
+def test_other_columns_that_may_hold_images_are_named(images, tmp_path):
+    pa, pq = pytest.importorskip('pyarrow'), pytest.importorskip('pyarrow.parquet')
+    pq.write_table(pa.table({'mask': images[:2], 'image': images[2:4], 'text': ['a', 'b']}), tmp_path / 'x.parquet')
+    source = open_source(tmp_path)
+    assert list(content_of(source).values()) == images[2:4]
+    assert source.describe_skipped() == '1 other columns that may hold images (e.g. x.parquet/mask)'
+
+
+def test_a_shard_that_claims_too_many_rows_is_refused(tmp_path):
+    write_shard(tmp_path / 'x', [None] * 1_000_001, 'plain')
+    with pytest.raises(UserError, match=r'skipped 1 \.parquet file of more than 1,000,000 rows'):
+        open_source(tmp_path / 'x')
+
+
 def test_broken_rows_and_files_are_counted(images, tmp_path):
     values = [{'bytes': content, 'path': None} for content in images]
     values[3]['bytes'] = values[4] = None
