@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.folders import MAX_BYTES
+from data.listing import MAX_BYTES
 from dcgan.errors import UserError, reason_of
 from dcgan.files import read_file, safe_name, write_output
 from dcgan.sampling import VIDEO_SUFFIXES, draw
