@@ -21,13 +21,14 @@ define_path('json', None, 'Also write all measurements to this JSON file, replac
 
 def main():
     """Measures, prints a table, and writes --json."""
-    from dcgan.benchmark.suite import describe_platform, format_table, measure, to_json
+    from dcgan.benchmark.suite import format_table, measure, to_json
+    from dcgan.device import platform_info
 
     path = FLAGS.json
     if path is not None:
         require_writable(path, 'json')
     figures, missing = measure(FLAGS.rounds)
-    print(', '.join(f'{name} {value}' for name, value in describe_platform().items()))
+    print(', '.join(f'{name} {value}' for name, value in platform_info().items()))
     print(f"the article's model, batch 128; median of {FLAGS.rounds} [min..max]")
     print('\n'.join([*format_table(figures), *(f'not measured: {sentence}' for sentence in missing)]))
     if path is not None:

@@ -36,7 +36,7 @@ def main():
     from dcgan.sampling.generator import TrainedGenerator
     from dcgan.sampling.generator_checkpoint import find, open_run, read_all
 
-    paths = find(open_run(FLAGS.model_dir), FLAGS.checkpoint)
+    paths = find(open_run(FLAGS.model_dir, FLAGS.pretrained), FLAGS.checkpoint)
     path = FLAGS.json
     if path is not None:
         require_writable(path, 'json')

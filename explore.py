@@ -36,7 +36,7 @@ def main():
     """Serves the page until Ctrl-C."""
     from dcgan.sampling.generator_checkpoint import open_run
 
-    run = open_run(FLAGS.model_dir)
+    run = open_run(FLAGS.model_dir, FLAGS.pretrained)
     if importlib.util.find_spec('gradio') is None:
         raise UserError("the page needs Gradio, which is not installed; pip install '.[explore]'")
     from dcgan.web.explorer import Explorer

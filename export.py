@@ -38,7 +38,7 @@ def main():
     path = _output_path()
     if FLAGS.format == 'onnx' and importlib.util.find_spec('tf2onnx') is None:
         raise UserError("--format=onnx needs tf2onnx, which is not installed; pip install '.[onnx]'")
-    run = open_run(FLAGS.model_dir)
+    run = open_run(FLAGS.model_dir, FLAGS.pretrained)
     if FLAGS.checkpoint == 'all':
         raise UserError('--checkpoint=all names several; export one: latest, best or a step')
     [checkpoint] = find(run, FLAGS.checkpoint)

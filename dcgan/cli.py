@@ -12,7 +12,7 @@ from absl import flags
 from dcgan import configure
 from dcgan.errors import UserError
 from dcgan.files import CACHE_DIR, define_path
-from dcgan.sampling import BATCH_NORMS, WEIGHTS
+from dcgan.sampling import BATCH_NORMS, PRETRAINED, WEIGHTS
 from dcgan.signals import SIGPIPE, exit_now, handling_stop_signals, say
 from dcgan.streams import protect_standard_streams
 
@@ -24,7 +24,10 @@ flags.disclaim_key_flags()  # those that functions below define are shown in the
 
 def define_generator_flags(checkpoint_help=None):
     """Defines the flags that name a generator; --checkpoint only if its help is given."""
-    define_path('model_dir', None, 'Run directory, as train.py made it. Default: the pretrained generator.')
+    define_path('model_dir', None, 'Run directory, as train.py made it. Default: a pretrained generator.')
+    flags.DEFINE_enum('pretrained', None, PRETRAINED, 'Pretrained generator. celeba: faces of people, for '
+                      'non-commercial research. demo: computer-made faces, in the public domain. Default: celeba.')
+    flags.mark_flags_as_mutual_exclusive(['model_dir', 'pretrained'])
     define_weights_flag()
     if checkpoint_help is not None:
         flags.DEFINE_string('checkpoint', 'latest', checkpoint_help)

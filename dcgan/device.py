@@ -4,6 +4,7 @@ import os
 import platform
 import re
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 from dcgan.cores import cores
@@ -49,6 +50,12 @@ def processor():
     """Returns the name of the processor, or its architecture if the system does not tell the name."""
     found = re.search(r'^model name\s*:\s*(.+)$', _cpuinfo(), re.MULTILINE)
     return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def platform_info():
+    """Returns what rounding and speed depend on, {name: value}."""
+    return {'python': platform.python_version(), 'tensorflow': tf.__version__, 'numpy': np.__version__, 'gpu': gpu(),
+            'processor': processor(), 'cores': cores(), 'onednn': os.environ['TF_ENABLE_ONEDNN_OPTS']}
 
 
 def gpu():

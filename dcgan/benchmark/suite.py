@@ -1,17 +1,12 @@
 """The measurements of bench.py: training relative to a matrix product of the same round."""
 
 import json
-import os
-import platform
 import statistics
 from typing import NamedTuple
 
-import tensorflow.compat.v1 as tf
-
 from dcgan.benchmark.product import Product
 from dcgan.benchmark.training import FLOPS, Training
-from dcgan.cores import cores
-from dcgan.device import gpu, processor
+from dcgan.device import gpu, platform_info
 from dcgan.errors import UserError
 from dcgan.progress import Progress
 
@@ -78,12 +73,6 @@ def _round(products, trainings):
             yield (f'  cpu_kernels / plain, {variant.precision}', ''), rates[variant._replace(is_plain=False)] / rate
 
 
-def describe_platform():
-    """Returns {name: value}: the machine, and versions of software."""
-    return {'gpu': gpu(), 'processor': processor(), 'cores': cores(), 'tensorflow': tf.__version__,
-            'onednn': os.environ['TF_ENABLE_ONEDNN_OPTS'], 'python': platform.python_version()}
-
-
 def format_table(figures):
     """Yields a line of text for each figure: median, unit, minimum and maximum."""
     for (name, unit), values in figures.items():
@@ -95,7 +84,7 @@ def format_table(figures):
 def to_json(figures, missing):
     """Returns what ``measure`` returned as the bytes of a JSON object."""
     return json.dumps({
-        'platform': describe_platform(), 'not_measured': missing,
+        'platform': platform_info(), 'not_measured': missing,
         'figures': [{'name': name.strip(), 'unit': unit, 'median': statistics.median(values), 'values': values}
                     for (name, unit), values in figures.items()],
     }, indent=2).encode() + b'\n'

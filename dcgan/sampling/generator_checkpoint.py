@@ -65,14 +65,18 @@ class GeneratorCheckpoint(NamedTuple):
         return digest_of({name: value for name, value in self.variables.items() if not is_statistic(name)})
 
 
-def open_run(model_dir, pretrained_name=PRETRAINED[0]):
-    """Returns the Path of a run directory; without one, None, that of the pretrained generator of a name.
+def open_run(model_dir, pretrained_name=None):
+    """Returns the Path of a run directory; without one, None, that of the pretrained generator of a name or the default.
 
     Raises:
       UserError: it does not exist, or TensorFlow would not find checkpoints in it.
     """
     if model_dir is None:
-        return pretrained(pretrained_name)
+        name = pretrained_name or PRETRAINED[0]
+        if name == 'celeba':
+            print('note        the pretrained generator of faces of people is for non-commercial research, as the images '
+                  'are that it learned from: data/celeba_generator.md')
+        return pretrained(name)
     path = RunDirectory(model_dir).path
     if not path.is_dir():
         raise UserError(f'the run directory {model_dir} {"is a file" if os.path.isfile(path) else "does not exist"}'

@@ -55,7 +55,7 @@ def sample(options, given):
     if ignored:
         raise UserError(f'--{ignored[0]} has no effect on {name if name == "faces" else f"--{name}"}, which uses '
                         f'{", ".join(f"--{flag}" for flag in mode.flags)}')
-    mode.write(options, open_run(options.model_dir), mode)
+    mode.write(options, open_run(options.model_dir, options.pretrained), mode)
 
 
 # Writing: a picture from each checkpoint, or a file for each face, or a film of a run.

@@ -1,17 +1,13 @@
 """The training loop: data, graph, hooks, steps."""
 
 import contextlib
-import os
-import platform
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 from data.pack import make_pack
 from data.source import open_source, require_outside
-from dcgan.cores import cores
-from dcgan.device import gpu, make_session_config, processor
+from dcgan.device import make_session_config, platform_info
 from dcgan.distributed.collectives import make_cluster
 from dcgan.distributed.heartbeat import JOIN_TIMEOUT
 from dcgan.errors import UserError
@@ -109,9 +105,8 @@ def _record(config, source, pack, cluster):
             + (f' on {world_size} workers' if world_size > 1 else '')
             + (f'; use --batch_size={count // world_size} or less' if count >= world_size else '; use fewer workers'))
     return {
-        **config._asdict(), 'images': count, 'images_crc32': pack.crc32, 'workers': world_size, 'platform': {
-            'python': platform.python_version(), 'tensorflow': tf.__version__, 'numpy': np.__version__, 'gpu': gpu(),
-            'processor': processor(), 'cores': cores(), 'onednn': os.environ['TF_ENABLE_ONEDNN_OPTS']}}
+        **config._asdict(), 'images': count, 'images_crc32': pack.crc32, 'workers': world_size,
+        'platform': platform_info()}
 
 
 def _synchronize(record, run, cluster):
