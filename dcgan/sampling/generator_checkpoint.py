@@ -66,7 +66,7 @@ class GeneratorCheckpoint(NamedTuple):
 
 
 def open_run(model_dir, pretrained_name=None):
-    """Returns the Path of a run directory; without one, None, that of the pretrained generator of a name or the default.
+    """Returns the Path of a run directory; without one, None, that of a pretrained generator, by name or the default.
 
     Raises:
       UserError: it does not exist, or TensorFlow would not find checkpoints in it.
@@ -74,8 +74,8 @@ def open_run(model_dir, pretrained_name=None):
     if model_dir is None:
         name = pretrained_name or PRETRAINED[0]
         if name == 'celeba':
-            print('note        the pretrained generator of faces of people is for non-commercial research, as the images '
-                  'are that it learned from: data/celeba_generator.md')
+            print('note        the celeba generator is for non-commercial research, as its training images are: '
+                  'data/celeba_generator.md')
         return pretrained(name)
     path = RunDirectory(model_dir).path
     if not path.is_dir():
