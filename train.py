@@ -28,9 +28,14 @@ define_path('cache_dir', CACHE_DIR, 'Folder of the packs of decoded images.')
 flags.DEFINE_float('join_timeout', 45.0, 'Seconds to wait for all workers to join.', lower_bound=1.0)
 
 
+def model_dir_from(values):
+    """Returns the Path of the run directory that parsed flags give."""
+    return values.model_dir or default_model_dir(dataset_name(values.dataset_dir))
+
+
 def config_from(values):
     """Returns the Config that parsed flags give, with config.json of the run to resume."""
-    directory = RunDirectory(values.model_dir or default_model_dir(dataset_name(values.dataset_dir)))
+    directory = RunDirectory(model_dir_from(values))
     recorded = directory.read_config() if directory.has_checkpoints() else {}
     return settings.config_of(values, recorded)
 
@@ -44,7 +49,7 @@ def main():
     config = config_from(FLAGS)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    number = train(config, FLAGS.model_dir, FLAGS.cache_dir, FLAGS.join_timeout)
+    number = train(config, model_dir_from(FLAGS), FLAGS.cache_dir, FLAGS.join_timeout)
     if number is None:
         return 0
     print('stopped; run the same command again to resume')

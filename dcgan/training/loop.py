@@ -12,7 +12,7 @@ from dcgan.distributed.collectives import make_cluster
 from dcgan.distributed.heartbeat import JOIN_TIMEOUT
 from dcgan.errors import UserError
 from dcgan.runs.checkpoints import Checkpoints
-from dcgan.runs.run_directory import RunDirectory, default_model_dir
+from dcgan.runs.run_directory import RunDirectory
 from dcgan.runs.settings import MAY_DIFFER
 from dcgan.sampling.pictures import grid
 from dcgan.sampling.real_images import real_images_of
@@ -29,7 +29,7 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
 
     Args:
       config: a Config.
-      model_dir: the run directory; None is runs/<name of the data set>.
+      model_dir: the run directory, a Path.
       cache_dir: folder of the packs of decoded images.
       join_timeout: seconds to wait for all workers to join.
 
@@ -87,7 +87,7 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
 @contextlib.contextmanager
 def _open_run(config, model_dir, source):
     """Yields the Checkpoints of a run directory, locked, the latest found; refuses settings that are not the run's."""
-    directory = RunDirectory(model_dir or default_model_dir(source.name))
+    directory = RunDirectory(model_dir)
     require_outside(source, directory.path)
     with directory.locked():
         checkpoints = Checkpoints(directory)
