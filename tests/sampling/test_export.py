@@ -111,7 +111,8 @@ def test_without_a_run_faces_come_from_the_pretrained_generator(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     done = run_script('sample.py', '--num_images=4')
     assert done.returncode == 0, done.stderr
-    drawn = imageio.imread('faces-demo_generator.png')
+    assert 'for non-commercial research' in done.stdout
+    drawn = imageio.imread('faces-celeba_generator.png')
     faces = images(pretrained())
     np.testing.assert_array_equal(drawn, faces.reshape(2, 2, 64, 64, 3).swapaxes(1, 2).reshape(128, 128, 3))
     assert np.abs(faces[:, None].astype(float) - faces[None]).mean((2, 3, 4))[~np.eye(4, dtype=bool)].min() > 10
@@ -121,12 +122,18 @@ def test_without_a_run_faces_come_from_the_pretrained_generator(tmp_path, monkey
 
 def test_the_pretrained_generator_knows_its_training_images(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    draw_by('--neighbours=1', '--seeds=3')
+    draw_by('--pretrained=demo', '--neighbours=1', '--seeds=3')
     assert 'seed 3' in capsys.readouterr().out
-    done = run_script('evaluate.py', '--metrics=msssim8', '--cache_dir=cache')
+    done = run_script('evaluate.py', '--pretrained=demo', '--metrics=msssim8', '--cache_dir=cache')
     assert done.returncode == 0, done.stderr
     assert 'the training images' in done.stdout
     assert 'weights ema' in done.stdout
+
+
+def test_the_generator_of_faces_of_people_asks_for_its_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match='does not say which images it was trained on; name them with --dataset_dir'):
+        draw_by('--neighbours=1')
 
 
 def test_the_pretrained_generator_can_be_exported_again(tmp_path):
