@@ -160,12 +160,12 @@ def _open_file(path):
 def _suggest_path(path):
     """Suggests an existing path in place of one that does not exist."""
     path = Path(os.path.abspath(path))
-    folder = next(parent for parent in path.parents if os.path.isdir(parent))
+    missing = next((part for part in reversed(path.parents) if not os.path.isdir(part)), path)
     try:
-        similar = difflib.get_close_matches(path.relative_to(folder).parts[0], os.listdir(folder), n=1)
-    except OSError:
+        similar = difflib.get_close_matches(missing.name, os.listdir(missing.parent), n=1)
+    except OSError:  # a drive that does not exist
         similar = []
-    return f'did you mean {folder / similar[0]}?' if similar else f'the nearest existing folder is {folder}'
+    return f'did you mean {missing.with_name(similar[0])}?' if similar else f'no name in {missing.parent} is similar'
 
 
 def _suggest_archive(path, skipped):

@@ -310,7 +310,7 @@ def test_what_is_not_a_source_is_refused_with_the_reason(tmp_path, make, message
 
 @pytest.mark.parametrize(('path', 'message'), [
     ('face', r'face does not exist; did you mean .*/faces\?'),
-    ('some/where', 'where does not exist; the nearest existing folder is '),
+    ('some/where', r'where does not exist; no name in .* is similar'),
     ('faces/archive.zip/b', r'b does not exist; did you mean .*archive\.zip\?'),
     ('faces', r'skipped 1 not an image \(e\.g\. archive\.zip\); .* --dataset_dir=.*archive\.zip'),
 ])
