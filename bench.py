@@ -11,19 +11,19 @@ other programs first.
 from absl import flags
 
 from dcgan import cli
-from dcgan.files import local_path, require_writable, write_output
+from dcgan.files import define_path, require_writable, write_output
 
 FLAGS = flags.FLAGS
 
 flags.DEFINE_integer('rounds', 5, 'Number of measurements of each figure.', lower_bound=1)
-flags.DEFINE_string('json', None, 'Also write all measurements to this JSON file, replacing it.')
+define_path('json', None, 'Also write all measurements to this JSON file, replacing it.')
 
 
 def main():
     """Measures, prints a table, and writes --json."""
     from dcgan.benchmark.suite import describe_platform, format_table, measure, to_json
 
-    path = None if FLAGS.json is None else local_path(FLAGS.json, 'json')
+    path = FLAGS.json
     if path is not None:
         require_writable(path, 'json')
     figures, missing = measure(FLAGS.rounds)

@@ -18,14 +18,14 @@ from absl import flags
 
 from dcgan import cli
 from dcgan.errors import UserError
-from dcgan.files import local_path, require_writable, write_output
+from dcgan.files import define_path, require_writable, write_output
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_string('model_dir', None, 'Run to compare with the article. Default: only prove the graph.')
-flags.DEFINE_string('out', None, 'Folder for report.html and its pictures. Default: comparison/ in --model_dir.')
-flags.DEFINE_string('article_figures', None, "Folder of the article's figures: start, epoch-2 and epoch-5, as .png, "
-                    '.jpg, .gif or .webp.')
+define_path('model_dir', None, 'Run to compare with the article. Default: only prove the graph.')
+define_path('out', None, 'Folder for report.html and its pictures. Default: comparison/ in --model_dir.')
+define_path('article_figures', None, "Folder of the article's figures: start, epoch-2 and epoch-5, as .png, .jpg, "
+            '.gif or .webp.')
 cli.define_weights_flag()
 cli.define_data_flags()
 cli.define_metric_flags()
@@ -56,7 +56,7 @@ def _write_report(run, figures, checks):
     from dcgan.comparison.report import page, read_settings
     from dcgan.metrics.evaluator import open_evaluator
 
-    out = run / 'comparison' if FLAGS.out is None else local_path(FLAGS.out, 'out')
+    out = run / 'comparison' if FLAGS.out is None else FLAGS.out
     require_writable(out / 'report.html', 'out')
     config = read_settings(run)
     milestones = drawn(run, FLAGS.weights)

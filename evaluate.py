@@ -16,7 +16,7 @@ import contextlib
 from absl import flags
 
 from dcgan import cli
-from dcgan.files import local_path, require_writable, write_output
+from dcgan.files import define_path, require_writable, write_output
 
 FLAGS = flags.FLAGS
 
@@ -26,7 +26,7 @@ cli.define_batch_flags()
 cli.define_metric_flags()
 flags.DEFINE_integer('seed', 0, 'Seed of the first face, of the split of the real images and of all random choices in '
                      'the metrics.', lower_bound=0, upper_bound=2**32 - 1)
-flags.DEFINE_string('json', None, 'Also write the numbers and their protocols to this file.')
+define_path('json', None, 'Also write the numbers and their protocols to this file.')
 
 
 def main():
@@ -36,8 +36,8 @@ def main():
     from dcgan.sampling.generator import TrainedGenerator
     from dcgan.sampling.generator_checkpoint import find, open_run, read_all
 
-    paths = find(None if FLAGS.model_dir is None else open_run(FLAGS.model_dir), FLAGS.checkpoint)
-    path = None if FLAGS.json is None else local_path(FLAGS.json, 'json')
+    paths = find(open_run(FLAGS.model_dir), FLAGS.checkpoint)
+    path = FLAGS.json
     if path is not None:
         require_writable(path, 'json')
     results, evaluator = [], None

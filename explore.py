@@ -16,6 +16,7 @@ from absl import flags
 
 from dcgan import cli
 from dcgan.errors import UserError
+from dcgan.files import define_path
 
 FLAGS = flags.FLAGS
 
@@ -26,7 +27,7 @@ flags.DEFINE_string('host', '127.0.0.1', 'Address to listen on. 127.0.0.1: only 
 flags.DEFINE_integer('port', 8080, 'Port to listen on.', lower_bound=1, upper_bound=65535)
 flags.DEFINE_list('allowed_hosts', [], 'Additional host names to answer to, e.g. that of a proxy, faces.example.org.')
 flags.DEFINE_string('root_path', '', 'Path at which a proxy shows the page, e.g. /faces.')
-flags.DEFINE_string('auth', None, 'File with a user and a password, user:password, that visitors need.')
+define_path('auth', None, 'File with a user and a password, user:password, that visitors need.')
 flags.DEFINE_bool('share', False, "Let others connect through Gradio's servers, at an address that is printed.")
 flags.DEFINE_bool('browser', True, 'Open the page in a browser.')
 
@@ -35,7 +36,7 @@ def main():
     """Serves the page until Ctrl-C."""
     from dcgan.sampling.generator_checkpoint import open_run
 
-    model_dir = None if FLAGS.model_dir is None else open_run(FLAGS.model_dir)
+    run = open_run(FLAGS.model_dir)
     if importlib.util.find_spec('gradio') is None:
         raise UserError("the page needs Gradio, which is not installed; pip install '.[explore]'")
     from dcgan.web.explorer import Explorer
@@ -43,7 +44,7 @@ def main():
 
     host = f'[{FLAGS.host}]' if ':' in FLAGS.host else FLAGS.host
     hosts, login = hosts_of(host, FLAGS.allowed_hosts), FLAGS.auth and read_login(FLAGS.auth)
-    explorer = Explorer(model_dir, FLAGS.weights, FLAGS.dataset_dir, FLAGS.cache_dir)
+    explorer = Explorer(run, FLAGS.weights, FLAGS.dataset_dir, FLAGS.cache_dir)
     try:
         page = launch(explorer, [*hosts, '*.gradio.live'] if FLAGS.share else hosts, server_name=host,
                       server_port=FLAGS.port, root_path=FLAGS.root_path, auth=login, share=FLAGS.share,

@@ -10,6 +10,8 @@ The first three formats run without this project: they turn latents z, float32 [
 [n, size, size, 3], that sample.py draws. The SavedModel also takes seeds, int64 [n].
 """
 
+import contextlib
+import importlib.util
 import os
 from pathlib import Path
 
@@ -17,28 +19,29 @@ from absl import flags
 
 from dcgan import cli
 from dcgan.errors import UserError
-from dcgan.files import cannot_write, local_path
+from dcgan.files import define_path
 from dcgan.sampling import EXPORT_SUFFIXES
 
 FLAGS = flags.FLAGS
 
 cli.define_generator_flags('latest, best (by train.py --evaluate_steps), a step, or the path of a checkpoint.')
 flags.DEFINE_enum('format', 'saved_model', list(EXPORT_SUFFIXES), 'File format.')
-flags.DEFINE_string('out', None, 'Output: a folder for a SavedModel; for other formats, a file or a folder for it.')
+define_path('out', None, 'Output: a folder for a SavedModel; for other formats, a file or a folder for it.')
 
 
 def main():
     """Exports what the flags say."""
-    from dcgan.sampling.export import export, require_converter
+    from dcgan.sampling.export import export
     from dcgan.sampling.generator import TrainedGenerator
     from dcgan.sampling.generator_checkpoint import find, open_run, read
 
     path = _output_path()
-    require_converter(FLAGS.format)
-    model_dir = None if FLAGS.model_dir is None else open_run(FLAGS.model_dir)
+    if FLAGS.format == 'onnx' and importlib.util.find_spec('tf2onnx') is None:
+        raise UserError("--format=onnx needs tf2onnx, which is not installed; pip install '.[onnx]'")
+    run = open_run(FLAGS.model_dir)
     if FLAGS.checkpoint == 'all':
         raise UserError('--checkpoint=all names several; export one: latest, best or a step')
-    [checkpoint] = find(model_dir, FLAGS.checkpoint)
+    [checkpoint] = find(run, FLAGS.checkpoint)
     with TrainedGenerator(read(checkpoint, FLAGS.weights)) as generator:
         export(generator, FLAGS.format, path)
     print(f'wrote       {path}, the generator of {checkpoint}')
@@ -48,17 +51,16 @@ def _output_path():
     """Returns --out, or generator.onnx or the like in it."""
     if not FLAGS.out:
         raise UserError('--out=PATH is required')
-    path = Path(os.path.abspath(local_path(FLAGS.out, 'out')))
+    path = Path(os.path.abspath(FLAGS.out))
     suffix, ending = EXPORT_SUFFIXES[FLAGS.format], path.suffix.lower()
     if ending and ending != suffix and ending in EXPORT_SUFFIXES.values():
         raise UserError(f'--out={FLAGS.out} ends in {ending}, which --format={FLAGS.format} does not write')
     if ending != suffix and suffix:
         path /= f'generator{suffix}'
-    try:
-        exists = os.path.lexists(path) and not (path.is_dir() and not any(path.iterdir()))
-    except OSError as error:
-        raise cannot_write(path, 'out', error) from error
-    if exists or path == Path.cwd():  # the shell is in it
+    if path != Path.cwd():  # the shell is in it
+        with contextlib.suppress(OSError):
+            path.rmdir()  # if it is an empty folder, which Windows does not replace
+    if os.path.lexists(path):
         raise UserError(f'{path} exists; remove it, or choose another --out')
     return path
 

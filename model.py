@@ -15,7 +15,12 @@ class Generator:
     """Turns latents into images; after a call, ``variables`` holds its trainable variables."""
 
     def __init__(self, depths=[1024, 512, 256, 128], s_size=4):
-        """Takes the channels of the four hidden layers, and the height and width of the first."""
+        """Initializes a network without variables.
+
+        Args:
+          depths: channels of the four hidden layers.
+          s_size: height and width of the first, in pixels.
+        """
         self.depths = depths + [3]
         self.s_size = s_size
         self.reuse = False
@@ -58,7 +63,11 @@ class Discriminator:
     """Tells real images (class 1) from generated ones (class 0); ``variables`` as in Generator."""
 
     def __init__(self, depths=[64, 128, 256, 512]):
-        """Takes the channels of the four layers."""
+        """Initializes a network without variables.
+
+        Args:
+          depths: channels of the four layers.
+        """
         self.depths = [3] + depths
         self.reuse = False
 

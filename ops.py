@@ -4,18 +4,12 @@
 variable names of TensorFlow 1.15, so that a checkpoint of TensorFlow 1 restores by name. Arguments that a plain
 network does not need are left out.
 
-This module also switches TensorFlow to graph mode and resource variables. With the article's reference variables, one
-optimizer updates weights while the other still reads them, so no two runs are alike.
+They are for graph mode with resource variables (``dcgan.configure``).
 """
-
-import contextlib
 
 import tensorflow.compat.v1 as tf
 
-tf.disable_eager_execution()
-tf.enable_resource_variables()
-
-_builders = {'Conv2DBackpropInput': tf.nn.conv2d_transpose}  # replaced by op_override_map
+CONV2D_TRANSPOSE = 'conv2d_transpose'  # collection: what builds transposed convolutions, if not tf.nn.conv2d_transpose
 
 
 def dense(inputs, units, activation=None, use_bias=True, *, kernel_initializer=None,
@@ -95,7 +89,8 @@ def conv2d_transpose(inputs, filters, kernel_size, strides=(1, 1), padding='vali
             new_size = [length * stride + max(kernel_length - stride, 0)
                         for length, stride, kernel_length in zip(size, strides, kernel_size, strict=True)]
         shape = [tf.shape(inputs)[0], *new_size, filters]
-        outputs = _builders['Conv2DBackpropInput'](inputs, kernel, shape, strides, padding)
+        build, = tf.get_collection(CONV2D_TRANSPOSE) or [tf.nn.conv2d_transpose]
+        outputs = build(inputs, kernel, shape, strides, padding)
         return _finish(outputs, filters, activation, use_bias, bias_initializer)
 
 
@@ -130,22 +125,6 @@ def batch_normalization(inputs, *, momentum=0.99, epsilon=1e-3, training=False, 
         for average, value in (moving_mean, mean), (moving_variance, variance):
             tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, _move(average, value, momentum))
         return outputs
-
-
-@contextlib.contextmanager
-def op_override_map(builders):
-    """A context that replaces the ops of layers, as ``tf.Graph.gradient_override_map`` replaces their gradients.
-
-    Args:
-      builders: {op type: function that builds the op}. The one type is 'Conv2DBackpropInput'; its function replaces
-        ``tf.nn.conv2d_transpose`` and is called with (inputs, kernel, shape, strides, padding).
-    """
-    before = dict(_builders)
-    _builders.update(builders)
-    try:
-        yield
-    finally:
-        _builders.update(before)
 
 
 def _move(average, value, momentum):

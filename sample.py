@@ -17,23 +17,37 @@ A seed is one face, whatever is drawn with it; the file of a saved latent may st
 from the checkpoint; no flag of training is needed again.
 """
 
+import os
+
 from absl import flags
 
 from dcgan import cli
+from dcgan.files import PathParser, define_path
 
 FLAGS = flags.FLAGS
+
+
+class OutputParser(PathParser):
+    """Parses a path, and keeps the / at its end, which says that it is a folder."""
+
+    def parse(self, argument):
+        """Returns a str."""
+        end = '/' if argument.endswith(('/', os.sep)) else ''
+        return f'{super().parse(argument)}{end}'
+
+
 
 cli.define_generator_flags('latest, best (by train.py --evaluate_steps), a step, all (a picture for each that is '
                            'kept), or the path of a checkpoint.')
 cli.define_data_flags()
 cli.define_batch_flags()
-flags.DEFINE_string('out', None, 'A picture (.png; for walks and films also .gif or .mp4), or a folder for a file per '
-                    'face or, with --checkpoint=all, a grid per checkpoint. Default: a picture in --model_dir or, '
-                    'without a run, in the current folder.')
+flags.DEFINE(OutputParser(), 'out', None, 'A picture (.png; for walks and films also .gif or .mp4), or a folder for a '
+             'file per face or, with --checkpoint=all, a grid per checkpoint. Default: a picture in --model_dir or, '
+             'without a run, in the current folder.')
 flags.DEFINE_bool('overwrite', False, 'Replace existing files.')
 flags.DEFINE_integer('num_images', None, 'Number of faces; their seeds count up from --seed. Default: the cells of '
                      '--grid, or 64; with --neighbours, 8.', lower_bound=1)
-flags.DEFINE_integer('seed', 0, 'First seed, unless --seeds names them.', lower_bound=0)
+flags.DEFINE_integer('seed', None, 'First seed, unless --seeds names them. Default: 0.', lower_bound=0)
 flags.DEFINE_string('seeds', None, 'Seeds of the faces, or files of saved latents, e.g. 7,100-163,photo.npy.')
 flags.DEFINE_string('grid', None, 'Rows x columns, e.g. 8x8. Default: about square.')
 flags.DEFINE_integer('scale', 1, 'How many times to enlarge the images, each by itself, by Lanczos\'s filter.',
@@ -42,14 +56,15 @@ flags.DEFINE_string('interpolate', None, 'Walk between the faces of these seeds 
 flags.DEFINE_integer('frames', 16, 'Images of each walk, from one seed to the next.', lower_bound=2)
 flags.DEFINE_string('arithmetic', None, 'Sum of latents, e.g. "mean(7,9,12) - mean(3,4) + photo.npy"; spaces '
                     'around a file.')
-flags.DEFINE_string('project', None, 'Find the face that is nearest to this photo. Its latent is saved beside the '
-                    'picture, as .npy.')
+define_path('project', None, 'Find the face that is nearest to this photo. Its latent is saved beside the picture, as '
+            '.npy.')
 flags.DEFINE_enum('film', None, ['checkpoints', 'grids'], 'Film of training: the same faces from all checkpoints, or '
                   'the grids that the run drew.')
 flags.DEFINE_integer('neighbours', None, 'Show this many of the nearest training images beside each face.',
                      lower_bound=1)
 flags.mark_flags_as_mutual_exclusive(['interpolate', 'arithmetic', 'project', 'film', 'neighbours'])
 flags.mark_flags_as_mutual_exclusive(['seeds', 'num_images'])
+flags.mark_flags_as_mutual_exclusive(['seeds', 'seed'])
 
 
 def main():

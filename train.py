@@ -15,7 +15,7 @@ from absl import flags
 
 from data.source import dataset_name
 from dcgan import cli
-from dcgan.files import CACHE_DIR
+from dcgan.files import CACHE_DIR, define_path
 from dcgan.runs import settings
 from dcgan.runs.run_directory import RunDirectory, default_model_dir
 from dcgan.signals import exit_status
@@ -23,16 +23,15 @@ from dcgan.signals import exit_status
 FLAGS = flags.FLAGS
 
 settings.define_flags()
-flags.adopt_module_key_flags(settings)
-flags.DEFINE_string('model_dir', None, "Run directory. Default: runs/<the data set's name>.")
-flags.DEFINE_string('cache_dir', CACHE_DIR, 'Folder of the packs of decoded images.')
+define_path('model_dir', None, "Run directory. Default: runs/<the data set's name>.")
+define_path('cache_dir', CACHE_DIR, 'Folder of the packs of decoded images.')
 flags.DEFINE_float('join_timeout', 45.0, 'Seconds to wait for all workers to join.', lower_bound=1.0)
 
 
 def config_from(values):
     """Returns the Config that parsed flags give, with config.json of the run to resume."""
     directory = RunDirectory(values.model_dir or default_model_dir(dataset_name(values.dataset_dir)))
-    recorded = settings.DEFAULTS | directory.read_config() if directory.has_checkpoints() else {}
+    recorded = directory.read_config() if directory.has_checkpoints() else {}
     return settings.config_of(values, recorded)
 
 

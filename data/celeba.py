@@ -1,18 +1,26 @@
-"""Explains where to get CelebA, and checks a download.
+"""CelebA (Liu, Luo, Wang and Tang, ICCV 2015): 202,599 photographs of celebrities. They are for
+non-commercial research only and may not be redistributed. Terms: https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html
 
-    python -m data.celeba                            # where to get it
-    python -m data.celeba img_align_celeba.zip       # check it, in any form, against the published data set
+From its authors:
+1. On that page, follow "Align&Cropped Images", open the folder Img and download img_align_celeba.zip (1.4 GB) in a
+   browser. Other programs get a web page under the same name, and so do browsers once Google Drive's daily quota is
+   used up. (torchvision gives the MD5 of the archive as 00d2c5bc6d35e252742224ab0c1e8fcb.)
+2. Do not unpack it: --dataset_dir=img_align_celeba.zip reads the archive itself. An unpacked folder works, too.
+3. Check that the download is complete: python -m data.celeba img_align_celeba.zip
+   This reads every image, which takes some minutes, and exits with status 0 if it finds no problem.
 
-The check reads every image, which takes some minutes. It exits with status 0 if it finds no problem.
+From the Hugging Face hub, where third parties uploaded a copy as .parquet files; CelebA's terms still apply:
+1. pip install huggingface_hub '.[parquet]'
+2. hf download flwrlabs/celeba --repo-type dataset --local-dir celeba
+3. --dataset_dir=celeba reads these files.
 """
 
 import contextlib
 import hashlib
-import itertools
 import json
-import re
+import posixpath
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from absl import app
@@ -24,23 +32,8 @@ from dcgan.errors import UserError
 from dcgan.progress import Progress
 from dcgan.streams import protect_standard_streams
 
-COUNT = 202_599  # 000001.jpg to 202599.jpg
+COUNT = 202_599
 CHECKSUMS = Path(__file__).with_name('celeba_sha256.json')  # {name: first 16 hexadecimal digits of its SHA-256}
-
-INSTRUCTIONS = f"""CelebA (Liu, Luo, Wang and Tang, ICCV 2015): {COUNT:,} photographs of celebrities. They are for
-non-commercial research only and may not be redistributed. Terms: https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html
-
-From its authors:
-1. On that page, follow "Align&Cropped Images", open the folder Img and download img_align_celeba.zip (1.4 GB) in a
-   browser. Other programs get a web page under the same name, and so do browsers once Google Drive's daily quota is
-   used up. (torchvision gives the MD5 of the archive as 00d2c5bc6d35e252742224ab0c1e8fcb.)
-2. Do not unpack it: --dataset_dir=img_align_celeba.zip reads the archive itself. An unpacked folder works, too.
-3. Check that the download is complete: python -m data.celeba img_align_celeba.zip
-
-From the Hugging Face hub, where third parties uploaded a copy as .parquet files; CelebA's terms still apply:
-1. pip install huggingface_hub '.[parquet]'
-2. hf download flwrlabs/celeba --repo-type dataset --local-dir celeba
-3. --dataset_dir=celeba reads these files."""
 
 
 def missing_images(names, shape):
@@ -56,13 +49,12 @@ def missing_images(names, shape):
     """
     if shape != CELEBA_SHAPE:
         return None
-    numbers = set(_numbers(names))
-    missing = COUNT - len(numbers)
-    if len(numbers) < 0.9 * len(names) or not missing:
+    found = set(map(posixpath.basename, names))
+    missing = [name for name in _published_names() if name not in found]
+    if not missing or COUNT - len(missing) < 0.9 * len(names):
         return None
-    first = itertools.islice((number for number in range(1, COUNT + 1) if number not in numbers), 3)
-    return (f"found {len(numbers):,} of CelebA's {COUNT:,} images; {missing:,} missing: "
-            f"{', '.join(map(_name, first))}{', ...' if missing > 3 else ''}")
+    return (f"found {COUNT - len(missing):,} of CelebA's {COUNT:,} images; {len(missing):,} missing: "
+            f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}")
 
 
 def problems_of(source):
@@ -70,51 +62,39 @@ def problems_of(source):
 
     Compares the names, the count, the size in pixels of every image, and the checksums of 200 images.
     """
+    published = dict.fromkeys(_published_names())
+    copies = Counter(map(posixpath.basename, source.names))
+    problems = defaultdict(list)  # {what: [where]}
+    problems['name not in 000001.jpg to 202599.jpg'] = [name for name in copies if name not in published]
+    problems['more than one copy'] = [name for name in published if copies[name] > 1]
     checksums = json.loads(CHECKSUMS.read_text())
-
-    has_right_checksum = {}
-
-    def with_checksums():
-        for name, content in source.images():
-            checksum = checksums.get(Path(name).name)
-            if checksum and isinstance(content, bytes):
-                has_right_checksum[name] = hashlib.sha256(content).hexdigest().startswith(checksum)
-            yield name, content
-
-    def check(name, answer):
-        if isinstance(answer, UserError):
-            return 'broken image', f'{name}: {answer}'
-        (height, width), _ = answer
-        if (height, width) != CELEBA_SHAPE:
-            return 'not 178x218 pixels', f'{name}: {width}x{height}'
-        checksum = {True: 'right', False: 'wrong', None: 'no'}[has_right_checksum.get(name)]
-        return f'{checksum} checksum', name
-
-    numbers = _numbers(source.names)
-    if len(numbers) < len(source.names):
-        other = next(name for name in source.names if not _numbers([name]))
-        yield f'name not in 000001.jpg to {_name(COUNT)}: {len(source.names) - len(numbers):,} images, e.g. {other}'
-    duplicates = [number for number, count in Counter(numbers).items() if count > 1]
-    if duplicates:
-        yield f'more than one copy: {len(duplicates):,} images, e.g. {_name(min(duplicates))}'
-    missing = missing_images(source.names, CELEBA_SHAPE)
-    if missing:
-        yield missing
-    found = {}
-    with contextlib.closing(decode_images(with_checksums(), 'auto', 16)) as answers:
+    matches = 0
+    for name, content in source.images():
+        expected = checksums.get(posixpath.basename(name))
+        if expected and isinstance(content, bytes):
+            if hashlib.sha256(content).hexdigest().startswith(expected):
+                matches += 1
+            else:
+                problems['wrong checksum'].append(name)
+    with contextlib.closing(decode_images(source.images(), 'auto', 16)) as answers:
         for name, answer in Progress(f'checking {source.name}', len(source.names), 'images').of(answers):
-            result, example = check(name, answer)
-            found.setdefault(result, []).append(example)
-    for result, examples in found.items():
-        if result not in ('no checksum', 'right checksum'):
-            yield f'{result}: {len(examples):,} images, e.g. {"; ".join(examples[:3])}'
-    if 'right checksum' not in found:
+            if isinstance(answer, UserError):
+                problems['broken image'].append(f'{name}: {answer}')
+            elif answer[0] != CELEBA_SHAPE:
+                problems['not 178x218 pixels'].append(f'{name}: {answer[0][1]}x{answer[0][0]}')
+
+    for problem, examples in problems.items():
+        if examples:
+            yield f'{problem}: {len(examples):,} images, e.g. {"; ".join(examples[:3])}'
+    if missing := missing_images(source.names, CELEBA_SHAPE):
+        yield missing
+    if not matches:
         yield f'none of the {len(checksums)} known checksums matches'
 
 
 def main(argv):
     if len(argv) == 1:
-        print(INSTRUCTIONS)
+        print(__doc__.strip())
         return
     if len(argv) > 2:
         raise app.UsageError('too many arguments; expected one path, that of the data set to check')
@@ -131,14 +111,8 @@ def main(argv):
     print(f'{argv[1]} is the published aligned CelebA: {len(source.names):,} images of 178x218 pixels')
 
 
-def _numbers(names):
-    """Returns the numbers of those names that follow CelebA's pattern."""
-    numbers = [int(match[1]) for match in map(re.compile(r'(?:.*/)?(\d{6})\.jpg').fullmatch, names) if match]
-    return [number for number in numbers if 1 <= number <= COUNT]
-
-
-def _name(number):
-    return f'{number:06d}.jpg'
+def _published_names():
+    return [f'{number:06d}.jpg' for number in range(1, COUNT + 1)]
 
 
 if __name__ == '__main__':

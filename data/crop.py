@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
@@ -24,7 +23,6 @@ RESIZER = 'Pillow bilinear'  # antialiased: the filter widens when it shrinks an
 MAX_PIXELS = 1 << 28  # 16384 x 16384; more may be a decompression bomb
 MAX_MEMORY = 1 << 31  # bytes, of decoding one image
 FULL_JPEG = 1 << 26  # pixels; larger JPEGs are decoded at half their width and height
-STRIP = 1 << 20  # pixels that are converted at a time
 
 ORIENTATION = 0x0112  # EXIF tag
 TRANSPOSES = {  # what turns a stored image upright
@@ -64,18 +62,6 @@ def crop_of(crop, shape):
     return rows, columns
 
 
-class Decoded(NamedTuple):
-    """A decoded image, upright.
-
-    Attributes:
-      image: a loaded ``PIL.Image`` in the file's own mode; of an animation, the first frame.
-      shape: (height, width) of what a viewer shows, in pixels; that of ``image`` may be smaller.
-    """
-
-    image: Image.Image
-    shape: tuple[int, int]
-
-
 def decode(encoded, max_memory=MAX_MEMORY):
     """Decodes an image.
 
@@ -84,7 +70,8 @@ def decode(encoded, max_memory=MAX_MEMORY):
       max_memory: bytes that decoding may take.
 
     Returns:
-      A Decoded.
+      A loaded ``PIL.Image`` in the file's own mode, upright; of an animation, the first frame. And (height, width) of
+      what a viewer shows, in pixels; those of the image may be smaller.
 
     Raises:
       UserError: the file is damaged, in another format, or has too many pixels.
@@ -99,7 +86,7 @@ def decode(encoded, max_memory=MAX_MEMORY):
         is_halved = image.format in ('JPEG', 'MPO') and image.width * image.height > FULL_JPEG
         if is_halved:
             image.draft(None, (image.width // 2, image.height // 2))
-        needed = _memory(image, size)
+        needed = _memory(image, size[0] * size[1])
         if needed > max_memory:
             raise UserError(f'decoding {size[0]}x{size[1]} pixels of {image.format} takes {needed:,} bytes of memory; '
                             f'the limit is {max_memory:,}; save it with fewer pixels')
@@ -107,16 +94,15 @@ def decode(encoded, max_memory=MAX_MEMORY):
         width, height = size if is_halved else image.size
         orientation = image.getexif().get(ORIENTATION)
         if orientation not in TRANSPOSES:
-            return Decoded(image, (height, width))
+            return image, (height, width)
         shape = (width, height) if orientation > 4 else (height, width)
-        return Decoded(image.transpose(TRANSPOSES[orientation]), shape)
+        return image.transpose(TRANSPOSES[orientation]), shape
 
 
-def crop_and_resize(decoded, crop, size):
-    """Crops a Decoded image and resizes the result to size x size pixels.
+def crop_and_resize(image, crop, size):
+    """Crops an image that ``decode`` returned and resizes the result to size x size pixels.
 
-    Puts transparent images on white, and scales 16-bit gray to 8 bits. A large image is converted in strips, with the
-    same result bit for bit.
+    Puts transparent images on white, and scales 16-bit gray to 8 bits.
 
     Returns:
       A ``PIL.Image`` of mode RGB.
@@ -124,20 +110,11 @@ def crop_and_resize(decoded, crop, size):
     Raises:
       UserError: the crop is for CelebA, and the image has another shape; or its pixels cannot be converted.
     """
-    image = decoded.image
     rows, columns = crop_of(crop, image.size[::-1])
-    height, width = rows.stop - rows.start, columns.stop - columns.start
-    step = max(1, STRIP // width)
     with _as_user_errors('convert'):
-        if height <= step:
-            # Crop first: resize(box=...) would let pixels outside the crop bleed in.
-            return _strip(image, rows, columns).resize((size, size), Image.Resampling.BILINEAR)
-        # Pillow resizes the rows first, then the columns; the rows do not depend on each other.
-        narrow = Image.new('RGB', (size, height))
-        for start in range(rows.start, rows.stop, step):
-            strip = _strip(image, slice(start, min(start + step, rows.stop)), columns)
-            narrow.paste(strip.resize((size, strip.height), Image.Resampling.BILINEAR), (0, start - rows.start))
-        return narrow.resize((size, size), Image.Resampling.BILINEAR)
+        # Crop first: resize(box=...) would let pixels outside the crop bleed in.
+        cropped = image.crop((columns.start, rows.start, columns.stop, rows.stop))
+        return _to_rgb(cropped).resize((size, size), Image.Resampling.BILINEAR)
 
 
 @contextlib.contextmanager
@@ -154,18 +131,18 @@ def _as_user_errors(verb):
         raise UserError(f'cannot {verb} the file: {reason}') from error
 
 
-def _memory(image, size):
-    """Returns the bytes of memory that decoding takes at most, as measured; ``size`` is that of the file, in pixels."""
-    pixels, file_pixels = image.width * image.height, size[0] * size[1]
-    if image.format in ('PNG', 'BMP', 'GIF'):
-        return 8 * pixels  # 4 of them to turn it upright
-    if image.format in ('JPEG', 'MPO'):  # a progressive one is kept as coefficients meanwhile
-        return 8 * pixels + (2 * len(image.getbands()) * file_pixels if image.info.get('progressive') else 0)
-    return (12 if image.format == 'TIFF' else 16) * pixels
+def _memory(image, file_pixels):
+    """Returns the bytes of memory that decoding and converting take at most, as measured.
 
-
-def _strip(image, rows, columns):
-    return _to_rgb(image.crop((columns.start, rows.start, columns.stop, rows.stop)))
+    Args:
+      image: a ``PIL.Image`` that is not loaded yet.
+      file_pixels: the pixels of the file; the image has fewer if it is halved.
+    """
+    is_plain = image.mode in ('RGB', 'L') and image.format in ('JPEG', 'MPO', 'PNG', 'BMP')
+    memory = (8 if is_plain else 20) * image.width * image.height
+    if image.info.get('progressive'):  # a JPEG that is kept as coefficients meanwhile
+        memory += 2 * len(image.getbands()) * file_pixels
+    return memory
 
 
 def _to_rgb(image):

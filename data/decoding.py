@@ -5,8 +5,10 @@ import contextlib
 import functools
 import multiprocessing
 import pickle
+import signal
 import subprocess
 import sys
+import threading
 import uuid
 from concurrent.futures import ProcessPoolExecutor, TimeoutError
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +21,7 @@ from data import worker
 from data.crop import MAX_MEMORY
 from dcgan.cores import cores
 from dcgan.errors import UserError, reason_of
+from dcgan.signals import handling_stop_signals
 
 MAX_DECODERS = 16
 IMAGES_PER_TASK = 32
@@ -84,6 +87,21 @@ def decode_one(encoded, crop, size, max_memory, seconds):
     return np.frombuffer(answer[1], np.uint8).reshape(size, size, 3)
 
 
+@contextlib.contextmanager
+def _stop_signals_deferred():
+    """Lets stop signals wait until the context ends: nobody finds and kills a process that is half started."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread answers signals
+        yield
+        return
+    received = []
+    try:
+        with handling_stop_signals(lambda number, frame: received.append(number)):
+            yield
+    finally:
+        for number in received:
+            signal.raise_signal(number)
+
+
 class _Pool:
     """A ProcessPoolExecutor that starts again after one of its processes has ended.
 
@@ -91,6 +109,7 @@ class _Pool:
       size: the number of processes.
     """
 
+    @_stop_signals_deferred()
     def __init__(self):
         self.size = min(cores(), MAX_DECODERS)
         self._name = f'decoder {uuid.uuid4()}'
@@ -105,6 +124,7 @@ class _Pool:
             raise UserError(f'cannot start processes that decode images: {reason_of(error)}; on Linux, they need a '
                             'writable /dev/shm: mount one') from error
 
+    @_stop_signals_deferred()
     def submit(self, function, *arguments):
         """Returns the Future of a call of a function in one of the processes."""
         try:
@@ -114,6 +134,7 @@ class _Pool:
             self._start()
             return self._executor.submit(function, *arguments)
 
+    @_stop_signals_deferred()
     def close(self):
         """Kills the processes, even if they are busy or stopped."""
         for process in multiprocessing.active_children():

@@ -1,6 +1,7 @@
 """Which files are images: by their suffix if it is a usual one, else by their first bytes."""
 
 import contextlib
+import re
 
 from PIL import Image, features
 
@@ -14,6 +15,16 @@ SYSTEM_NAMES = frozenset(('__macosx', '@eadir', '@tmp', '@recycle', '#recycle', 
                           'recycled', 'system volume information', 'lost+found', 'found.000', 'thumbs.db',
                           'desktop.ini'))
 HEAD_BYTES = 32  # tell the format
+SIGNATURES = {  # how the files of a format begin
+    'JPEG': rb'\xff\xd8\xff',
+    'PNG': rb'\x89PNG\r\n\x1a\n',
+    'WEBP': rb'RIFF.{4}WEBP',
+    'GIF': rb'GIF8[79]a',
+    'TIFF': rb'II[*+]\0|MM\0[*+]',
+    'BMP': rb'BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0',  # a text may begin with BM, too
+    'AVIF': rb'.{4}ftyp(.{4})*avi[fs]',
+    'HEIF': rb'.{4}ftyp(.{4})*(hei[cxms]|hevc|mif1)',
+}
 
 NOT_IMAGE = 'not an image'
 HIDDEN = 'hidden or of the system'
@@ -31,26 +42,7 @@ FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF',
 
 def format_of(head):
     """Returns the name of a file's format, from its first ``HEAD_BYTES`` bytes; None if it is not an image."""
-    if head.startswith(b'\xff\xd8\xff'):
-        return 'JPEG'
-    if head.startswith(b'\x89PNG\r\n\x1a\n'):
-        return 'PNG'
-    if head.startswith(b'RIFF') and head[8:12] == b'WEBP':
-        return 'WEBP'
-    if head.startswith((b'GIF87a', b'GIF89a')):
-        return 'GIF'
-    if head.startswith((b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')):
-        return 'TIFF'
-    # A text may begin with BM: compare the length of the header that follows, too.
-    if head.startswith(b'BM') and int.from_bytes(head[14:18], 'little') in (12, 16, 40, 52, 56, 64, 108, 124):
-        return 'BMP'
-    if head[4:8] == b'ftyp':
-        brands = {head[start:start + 4] for start in (8, 16, 20, 24, 28)}
-        if brands & {b'avif', b'avis'}:
-            return 'AVIF'
-        if brands & {b'heic', b'heix', b'heim', b'heis', b'hevc', b'mif1'}:
-            return 'HEIF'
-    return None
+    return next((format for format, begin in SIGNATURES.items() if re.match(begin, head, re.DOTALL)), None)
 
 
 def is_hidden(name):
@@ -62,9 +54,11 @@ def reason_to_skip(name, read_head):
     """Returns why a file is not among the images, as text; None if it is.
 
     Args:
-      name: the file's name.
+      name: the path of the file within its folder or archive, with forward slashes.
       read_head: function that returns its first ``HEAD_BYTES`` bytes; called only where the suffix does not tell.
     """
+    if any(map(is_hidden, name.split('/'))):
+        return HIDDEN
     suffixed = name.lower()
     if suffixed.endswith(SUFFIXES):
         return None

@@ -2,25 +2,33 @@
 
 import difflib
 import os
+import re
 import stat
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from data.folders import RUN_FILES, is_run_directory, open_folder
-from data.formats import HIDDEN, NOT_IMAGE
+from data.formats import NOT_IMAGE
 from data.parquet import open_parquet
 from data.tars import open_tar
 from data.zips import open_zip
 from dcgan.errors import UserError, reason_of
-from dcgan.files import local_path
 
 EMBEDDED = Path(__file__).with_name('demo_faces.zip')
 EXPECTED = 'a folder, .zip or .tar of images, or .parquet files'
 
-MAX_TRIED = 20  # archives to look into for a suggestion
-KINDS = {stat.S_IFCHR: 'a device', stat.S_IFBLK: 'a device', stat.S_IFIFO: 'a pipe', stat.S_IFSOCK: 'a socket'}
+PARQUET, TAR, ZIP = b'PAR1', b'.{257}ustar', b'PK'  # how they begin
+# What a file that cannot be opened is, by how it begins.
+DESCRIPTIONS = {
+    TAR: 'is an incomplete or damaged .tar archive; download it again',
+    ZIP: 'is an incomplete or damaged .zip archive; download it again',
+    rb'(\xef\xbb\xbf)?\s*<': 'is a web page (HTML), not an archive; the site probably asked for a click or a sign-in; '
+                             'download it in a browser',
+    rb'Rar!|7z\xbc\xaf|\x1f\x8b': 'is a RAR, 7z or gzip archive; unpack it and use the folder',
+    rb'\xff\xd8\xff|\x89PNG': 'is a single image; use the folder that contains it',
+    rb'\Z': 'is empty; download it again',
+}
 
 
 class Source(NamedTuple):
@@ -45,8 +53,9 @@ class Source(NamedTuple):
     skipped: dict[str, list[str]]
 
     def describe_skipped(self):
-        """Returns one line that counts what was skipped and why; '' if nothing was."""
-        return _describe(self.skipped)
+        """Returns one line that counts what was skipped and why, with an example each; '' if nothing was."""
+        return '; '.join(f'{len(names):,} {reason} (e.g. {min(names)[:80]})'
+                         for reason, names in sorted(self.skipped.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
 def open_source(path=None):
@@ -63,28 +72,21 @@ def open_source(path=None):
     Raises:
       UserError: the path does not exist, is something else, contains no image, or is a run directory.
     """
-    if path == '':
-        raise UserError(f'--dataset_dir is empty; expected {EXPECTED}')
     path = _path_of(path)
     try:
-        mode = path.stat().st_mode
+        stamps, skipped, read_in_order = _open(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f'{path} does not exist; {_suggest_path(path)}') from error
     except OSError as error:
         raise UserError(f'cannot read {path}: {reason_of(error)}') from error
-    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):  # opening one may block, reading one never end
-        raise UserError(f'{path} is {KINDS.get(stat.S_IFMT(mode), "not a file")}; expected {EXPECTED}')
-    if stat.S_ISDIR(mode) and is_run_directory(path):
-        raise UserError(f'{path} is a run directory ({", ".join(RUN_FILES)}); expected the folder of the images it was '
-                        'trained on')
-    files, skipped, read_in_order = _open_folder(path) if stat.S_ISDIR(mode) else _open_file(path)
-    if not files:
+    names = sorted(stamps)
+    source = Source(dataset_name(path), names, [stamps[name] for name in names], lambda: read_in_order(names),
+                    os.path.realpath(path), skipped)
+    if not names:
         raise UserError(f'found no image in {path}: '
-                        + (f'skipped {_describe(skipped)}' if skipped else 'it is empty')
-                        + _suggest_source(path, skipped))
-    names = sorted(files)
-    return Source(dataset_name(path), names, [files[name] for name in names], lambda: read_in_order(names),
-                  os.path.realpath(path), skipped)
+                        + (f'skipped {source.describe_skipped()}' if skipped else 'it is empty')
+                        + _suggest_archive(path, skipped))
+    return source
 
 
 def dataset_name(path=None):
@@ -112,8 +114,20 @@ def require_outside(source, model_dir):
                         'is a folder of training images; choose another with --model_dir')
 
 
-def _open_folder(path):
-    """Opens the images of a folder or, if it has none, those in its .parquet files."""
+def _path_of(path):
+    return EMBEDDED if path is None else path
+
+
+def _open(path):
+    """Finds the images in a folder or file; returns as ``list_images``."""
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return _open_file(path)
+    if not stat.S_ISDIR(mode):  # opening a pipe may block, reading a device never end
+        raise UserError(f'{path} is neither a folder nor a file; expected {EXPECTED}')
+    if is_run_directory(path):
+        raise UserError(f'{path} is a run directory ({", ".join(RUN_FILES)}); expected the folder of the images it was '
+                        'trained on')
     files, skipped, read_in_order = open_folder(path)
     shards = sorted(name for name in skipped.get(NOT_IMAGE, []) if name.lower().endswith('.parquet'))
     if files or not shards:
@@ -125,59 +139,36 @@ def _open_folder(path):
 
 def _open_file(path):
     """Opens a file by what it is, not by its suffix."""
-    try:
-        with path.open('rb') as file:
-            head = file.read(tarfile.BLOCKSIZE)
-    except OSError as error:
-        raise UserError(f'cannot read {path}: {reason_of(error)}') from error
-    if head.startswith(b'PAR1'):
+    with path.open('rb') as file:
+        head = file.read(512)
+
+    def begins_like(pattern):
+        return re.match(pattern, head, re.DOTALL)
+
+    if begins_like(PARQUET):
         return open_parquet(path, [''])
-    if head[257:262] == b'ustar':
-        return open_tar(path)
-    return open_zip(path)
-
-
-def _path_of(path):
-    return EMBEDDED if path is None else local_path(path, 'dataset_dir')
-
-
-def _describe(skipped):
-    """Describes {reason: [name]} in one line, with an example each."""
-    return '; '.join(f'{len(names):,} {reason} (e.g. {min(names)[:80]})'
-                     for reason, names in sorted(skipped.items(), key=lambda item: (-len(item[1]), item[0])))
+    try:
+        return open_tar(path) if begins_like(TAR) else open_zip(path)
+    except (OSError, UserError):
+        raise
+    except Exception as error:  # a damaged archive can raise anything
+        other = f'is not a folder, .zip, .tar or .parquet file; it begins with {head[:8]!r}'
+        description = next((text for pattern, text in DESCRIPTIONS.items() if begins_like(pattern)), other)
+        raise UserError(f'{path} {description} (size: {path.stat().st_size:,} bytes)') from error
 
 
 def _suggest_path(path):
     """Suggests an existing path in place of one that does not exist."""
-    missing = path = Path(os.path.abspath(path))
-    while not path.exists():
-        missing, path = path, path.parent
-    if not path.is_dir():
-        return f'{path} is a file'
+    path = Path(os.path.abspath(path))
+    folder = next(parent for parent in path.parents if os.path.isdir(parent))
     try:
-        similar = difflib.get_close_matches(missing.name, os.listdir(path), n=1)
+        similar = difflib.get_close_matches(path.relative_to(folder).parts[0], os.listdir(folder), n=1)
     except OSError:
         similar = []
-    return f'did you mean {path / similar[0]}?' if similar else f'the nearest existing folder is {path}'
+    return f'did you mean {folder / similar[0]}?' if similar else f'the nearest existing folder is {folder}'
 
 
-def _suggest_source(path, skipped):
-    """Points to images in a hidden folder, or in a .zip in or beside the source; returns '' if there are none."""
-    if path.is_dir():
-        for folder in sorted(path / name for name in skipped.get(HIDDEN, [])):
-            if folder.is_dir() and _count_images(open_folder, folder):
-                return f'; to use the images in a hidden folder, name it: --dataset_dir={folder}'
-    zips = sorted(name for names in skipped.values() for name in names if name.lower().endswith('.zip'))
-    if path.is_file():
-        return f'; unpack it and use {zips[0]}' if zips else ''
-    for archive in [*(path / name for name in zips), *sorted(path.resolve().parent.glob('*.zip'))][:MAX_TRIED]:
-        if archive.is_file() and (count := _count_images(open_zip, archive)):
-            return f'; {archive} contains {count:,}: --dataset_dir={archive}'
-    return ''
-
-
-def _count_images(open_, path):
-    try:
-        return len(open_(path)[0])
-    except UserError:  # damaged
-        return 0
+def _suggest_archive(path, skipped):
+    """Names an archive in a folder without images; '' if there is none."""
+    archives = [name for name in skipped.get(NOT_IMAGE, []) if name.lower().endswith(('.zip', '.tar'))]
+    return f'; to use an archive, name it: --dataset_dir={path / min(archives)}' if archives and path.is_dir() else ''

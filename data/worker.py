@@ -56,8 +56,8 @@ def prepare(encoded, crop, size, max_memory=MAX_MEMORY):
     if isinstance(encoded, UserError):
         return encoded
     try:
-        decoded = decode(encoded, max_memory)
-        return decoded.shape, crop_and_resize(decoded, crop, size).tobytes()
+        image, shape = decode(encoded, max_memory)
+        return shape, crop_and_resize(image, crop, size).tobytes()
     except UserError as error:
         return error
 

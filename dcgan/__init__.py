@@ -1,8 +1,20 @@
-"""What the commands share. It sets the environment that TensorFlow reads, so import it before TensorFlow."""
+"""The program around the article's code."""
 
 import os
 
-# oneDNN's kernels: TensorFlow enables them by itself only where the CPU has AVX-512.
-os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
-# Without a GPU, TensorFlow logs errors about that; the commands say which device they use, and real errors are raised.
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+def configure():
+    """Loads TensorFlow as the program needs it. Call it before anything else loads TensorFlow.
+
+    TensorFlow runs in graph mode, with resource variables: with the article's reference variables, one optimizer
+    updates weights while the other still reads them, so no two runs are alike.
+    """
+    # oneDNN's kernels: TensorFlow enables them by itself only where the CPU has AVX-512.
+    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
+    # Without a GPU, TensorFlow logs errors about that; the commands say which device they use, and errors are raised.
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    import tensorflow.compat.v1 as tf
+
+    tf.disable_eager_execution()
+    tf.enable_resource_variables()
+    tf.logging.set_verbosity(tf.logging.ERROR)  # it reports every checkpoint

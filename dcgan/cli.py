@@ -9,40 +9,38 @@ from pathlib import Path
 
 from absl import flags
 
+from dcgan import configure
 from dcgan.errors import UserError
-from dcgan.files import CACHE_DIR
+from dcgan.files import CACHE_DIR, define_path
 from dcgan.sampling import BATCH_NORMS, WEIGHTS
-from dcgan.signals import SIGPIPE, exit_now, handle_stop_signals, say
+from dcgan.signals import SIGPIPE, exit_now, handling_stop_signals, say
 from dcgan.streams import protect_standard_streams
 
 FLAGS = flags.FLAGS
 
 flags.DEFINE_bool('help', False, 'Show this help.', short_name='h')
+flags.disclaim_key_flags()  # those that functions below define are shown in the help of the command that calls them
 
 
 def define_generator_flags(checkpoint_help=None):
     """Defines the flags that name a generator; --checkpoint only if its help is given."""
-    flags.DEFINE_string('model_dir', None, 'Run directory, as train.py made it. Default: the pretrained generator.')
+    define_path('model_dir', None, 'Run directory, as train.py made it. Default: the pretrained generator.')
     define_weights_flag()
-    _show_in_help('model_dir')
     if checkpoint_help is not None:
         flags.DEFINE_string('checkpoint', 'latest', checkpoint_help)
-        _show_in_help('checkpoint')
 
 
 def define_weights_flag():
     """Defines the flag that says which weights a generator draws with."""
     flags.DEFINE_enum('weights', 'auto', WEIGHTS, 'trained: as training left them. ema: their moving averages, which '
                       'train.py keeps with --ema_decay. auto: ema if the checkpoint has them, else trained.')
-    _show_in_help('weights')
 
 
 def define_data_flags():
     """Defines the flags that say where real images and caches are."""
-    flags.DEFINE_string('dataset_dir', None, 'Real images: a folder, .zip, .tar or .parquet files. Default: '
-                        'those the run was trained on.')
-    flags.DEFINE_string('cache_dir', CACHE_DIR, 'Folder of the packs of decoded images and other cached files.')
-    _show_in_help('dataset_dir', 'cache_dir')
+    define_path('dataset_dir', None, 'Real images: a folder, .zip, .tar or .parquet files. Default: those the run was '
+                'trained on.')
+    define_path('cache_dir', CACHE_DIR, 'Folder of the packs of decoded images and other cached files.')
 
 
 def define_batch_flags():
@@ -51,7 +49,6 @@ def define_batch_flags():
                       'of many fixed latents, so that a face does not depend on the others. batch: those of the images '
                       'drawn at once, as in the article. moving: the moving averages of training, which lag behind.')
     flags.DEFINE_integer('batch_size', 128, 'Maximum number of images to draw at once.', lower_bound=1)
-    _show_in_help('batch_norm', 'batch_size')
 
 
 def define_metric_flags():
@@ -59,14 +56,7 @@ def define_metric_flags():
     flags.DEFINE_list('metrics', None, 'swd, msssim, fid, kid, each with a sample size, e.g. swd16k,msssim10k. '
                       'Default: swd16k,msssim10k and, with --inception_graph, fid50k,kid50k; smaller samples if there '
                       'are fewer real images.')
-    flags.DEFINE_string('inception_graph', None, 'classify_image_graph_def.pb, the Inception network of 2015, for fid '
-                        'and kid.')
-    _show_in_help('metrics', 'inception_graph')
-
-
-def _show_in_help(*names):
-    for name in names:
-        FLAGS.register_key_flag_for_module(sys.argv[0], FLAGS[name])
+    define_path('inception_graph', None, 'classify_image_graph_def.pb, the Inception network of 2015, for fid and kid.')
 
 
 def run(main, example, stopped='stopped', interrupt_status=128 + signal.SIGINT):
@@ -78,20 +68,31 @@ def run(main, example, stopped='stopped', interrupt_status=128 + signal.SIGINT):
       stopped: what to print when a signal ends the command.
       interrupt_status: the exit status after Ctrl-C.
     """
+    def leave(number, frame):
+        say(stopped)
+        sys.exit(interrupt_status if number == signal.SIGINT else 128 + number)
+
+    def leave_after_all(unraisable):
+        if unraisable.exc_type is SystemExit:
+            exit_now(unraisable.exc_value.code)
+        sys.__unraisablehook__(unraisable)
+
     protect_standard_streams()
     script = Path(sys.argv[0]).name
     _parse_flags(script, example)
-    _exit_on_signals(stopped, interrupt_status)
-    try:
-        _load_tensorflow()
-        status = main()
-        sys.stdout.flush()
-    except UserError as error:
-        sys.exit(f'{script}: {error}')
-    except BrokenPipeError:  # nobody reads the output
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + SIGPIPE)
-    sys.exit(status)
+    # Python ignores what is raised in a destructor or a callback of a weak reference, where a signal may find it.
+    sys.unraisablehook = leave_after_all
+    with handling_stop_signals(leave):
+        try:
+            _load_tensorflow()
+            status = main()
+            sys.stdout.flush()
+        except UserError as error:
+            sys.exit(f'{script}: {error}')
+        except BrokenPipeError:  # nobody reads the output
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + SIGPIPE)
+        sys.exit(status)
 
 
 def _parse_flags(script, example):
@@ -100,34 +101,11 @@ def _parse_flags(script, example):
     except flags.Error as error:
         sys.exit(f'{script}: {error}; --help lists the flags')
     if FLAGS.help:
-        if 'cache_dir' in FLAGS:
-            FLAGS['cache_dir'].default_as_str = f"'{_with_tilde(CACHE_DIR)}'"
         print(sys.modules['__main__'].__doc__.strip())
         print(FLAGS.main_module_help())
         sys.exit(0)
     if arguments:
         sys.exit(f'{script}: unexpected argument {arguments[0]!r}; use flags, e.g. {example}')
-
-
-def _with_tilde(path):
-    """Returns a path with '~' for the home folder."""
-    home = os.path.join(os.path.expanduser('~'), '')
-    return os.path.join('~', path.removeprefix(home)) if path.startswith(home) else path
-
-
-def _exit_on_signals(sentence, interrupt_status):
-    def leave(number, frame):
-        say(sentence)
-        sys.exit(interrupt_status if number == signal.SIGINT else 128 + number)
-
-    def leave_after_all(unraisable):
-        if unraisable.exc_type is SystemExit:
-            exit_now(unraisable.exc_value.code)
-        sys.__unraisablehook__(unraisable)
-
-    handle_stop_signals(leave)
-    # Python ignores what is raised in a destructor or a callback of a weak reference, where a signal may find it.
-    sys.unraisablehook = leave_after_all
 
 
 def _load_tensorflow():
@@ -139,7 +117,7 @@ def _load_tensorflow():
         stderr = os.dup(2)
         os.dup2(log.fileno(), 2)
         try:
-            import tensorflow.compat.v1 as tf
+            configure()
         except BaseException:
             log.seek(0)
             os.write(stderr, log.read())
@@ -149,6 +127,5 @@ def _load_tensorflow():
             os.close(stderr)
     gc.freeze()
     gc.enable()
-    tf.logging.set_verbosity(tf.logging.ERROR)  # it reports every checkpoint
     if sys.stderr.isatty():
         print(' ' * len('loading TensorFlow...'), end='\r', file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
 """Kernels that are faster on a CPU than TensorFlow's own, with the same results up to rounding.
 
 Build a model within the context ``cpu_kernels``; the model itself needs no change. TensorFlow 1's
-``gradient_override_map`` replaces gradients, and ``ops.op_override_map`` the forward pass of large transposed
+``gradient_override_map`` replaces gradients, and a collection that ``ops`` reads the forward pass of large transposed
 convolutions. Each kernel is used only for shapes where measurements show a gain, in float32 and in bfloat16, and
 never on a GPU.
 """
@@ -22,9 +22,13 @@ def cpu_kernels():
         yield
         return
     gradients = {'Conv2D': 'CpuConv2D', 'Conv2DBackpropInput': 'CpuConv2DTranspose', 'Maximum': 'CpuLeakyRelu'}
-    with (tf.get_default_graph().gradient_override_map(gradients),
-          ops.op_override_map({'Conv2DBackpropInput': _conv2d_transpose})):
-        yield
+    graph = tf.get_default_graph()
+    with graph.gradient_override_map(gradients):
+        graph.add_to_collection(ops.CONV2D_TRANSPOSE, _conv2d_transpose)
+        try:
+            yield
+        finally:
+            graph.clear_collection(ops.CONV2D_TRANSPOSE)
 
 
 def _conv2d_transpose(inputs, kernel, shape, strides, padding):

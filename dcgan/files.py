@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 import platformdirs
+from absl import flags
 
 from dcgan.errors import UserError, reason_of
 
@@ -15,29 +16,36 @@ from dcgan.errors import UserError, reason_of
 RESERVED = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 DEVICES = re.compile(r'(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?', re.IGNORECASE)
 
-CACHE_DIR = platformdirs.user_cache_dir('dcgan-faces', appauthor=False)
+flags.disclaim_key_flags()  # ``define_path`` defines those of its caller
+
+CACHE_DIR = platformdirs.user_cache_path('dcgan-faces', appauthor=False)
 
 
-def local_path(text, flag):
-    """Returns the Path that a flag names, with the home folder for '~'.
+class PathParser(flags.ArgumentParser):
+    """Parses a path on this machine, '~' being the home folder."""
 
-    Args:
-      text: what the flag says, a str or Path.
-      flag: its name.
+    syntactic_help = 'a path on this machine'
 
-    Raises:
-      UserError: it is not a path on this machine.
-    """
-    text = os.fspath(text)
-    if re.match(r'[A-Za-z][A-Za-z0-9+.-]+://', text):
-        raise UserError(f'--{flag}={text} is not a local path; copy it to this machine, or mount it')
-    if '\0' in text:
-        raise UserError(f'--{flag} holds a null character; choose another path')
-    path = os.path.expanduser(text)
-    if path.startswith('~'):
-        raise UserError(f'--{flag}={text}: the home folder does not exist or is unknown (is HOME set?); write the '
-                        'whole path')
-    return Path(path)
+    def parse(self, argument):
+        """Returns a Path.
+
+        Raises:
+          ValueError: it cannot be one.
+        """
+        text = os.fspath(argument)
+        if re.match(r'[A-Za-z][A-Za-z0-9+.-]+://', text):
+            raise ValueError('it is not a local path; copy it to this machine, or mount it')
+        path = os.path.expanduser(text)
+        if path.startswith('~'):
+            raise ValueError('the home folder does not exist or is unknown (is HOME set?); write the whole path')
+        if not path or '\0' in path:
+            raise ValueError('it is not a path; expected e.g. faces/2026')
+        return Path(path)
+
+
+def define_path(name, default, text):
+    """Defines a flag whose value is a Path, or None."""
+    flags.DEFINE(PathParser(), name, default, text)
 
 
 def safe_name(name):
@@ -63,7 +71,7 @@ def read_file(path, max_bytes):
 
 @contextlib.contextmanager
 def replacing(path):
-    """Gives a path beside ``path``, for a file or folder that replaces it when the context ends without an error.
+    """Yields a path beside ``path``, for a file or folder that replaces it when the context ends without an error.
 
     Args:
       path: a Path.

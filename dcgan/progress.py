@@ -16,7 +16,14 @@ class Progress:
     """
 
     def __init__(self, title, total, unit, delay=0.0):
-        """Takes the title, the length, what it counts (a plural), and the seconds to wait before it shows anything."""
+        """Starts at 0.
+
+        Args:
+          title: of the bar or the lines.
+          total: the length of the work.
+          unit: what it counts, a plural.
+          delay: seconds to wait before it shows anything.
+        """
         self._title, self._total, self._unit = title, total, unit
         self._done = 0
         self._shown = time.monotonic() - LINE_INTERVAL + max(delay, LINE_INTERVAL / 3)

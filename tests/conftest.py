@@ -11,6 +11,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 
+import dcgan
+
+dcgan.configure()
+
 from dcgan.training.loop import train
 from tests.pictures import write_images
 
@@ -21,10 +25,16 @@ def faces(tmp_path_factory):
     return write_images(tmp_path_factory.mktemp('data') / 'faces', 14)
 
 
+@pytest.fixture(scope='session')
+def cache(tmp_path_factory):
+    """A folder of packs, for tests that do not ask how they are made."""
+    return tmp_path_factory.mktemp('cache')
+
+
 @pytest.fixture
-def fit(tmp_path):
+def fit(tmp_path, cache):
     """Trains by the function, in ``tmp_path``; returns the run directory."""
     def fit(name, config):
-        train(config, tmp_path / name, tmp_path / 'cache')
+        train(config, tmp_path / name, cache)
         return tmp_path / name
     return fit

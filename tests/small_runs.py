@@ -1,5 +1,6 @@
 """Runs of a small model, by the real command or by its function; what they left, read back; two of them compared."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -36,7 +37,7 @@ def start_command(*flags, prepare=None, environment=(), **more):
 
 def config(dataset_dir, **changes):
     return Config(**{
-        'dataset_dir': str(dataset_dir), 'crop': 'auto', 'epochs': 2, 'max_steps': None, 'learning_rate': 0.0002,
+        'dataset_dir': dataset_dir, 'crop': 'auto', 'epochs': 2, 'max_steps': None, 'learning_rate': 0.0002,
         'beta1': 0.5, 'seed': 0, 'precision': 'float32', 'deterministic': False, 'sample_steps': None,
         'save_steps': 100, 'log_steps': 1, **SMALL, **changes})
 
@@ -64,15 +65,22 @@ def log(model_dir, without=()):
 
 
 def events(model_dir):
-    """Returns what TensorBoard is told, {tag: [(step, number or PNG), ...]}, and the number of graphs."""
+    """Returns what TensorBoard shows, {tag: [(step, number or PNG), ...]}, and the number of graphs."""
     found, graphs = {}, 0
     for path in sorted(model_dir.glob('events.*')):
-        for event in tf.train.summary_iterator(str(path)):
+        for event in _intact_events(path):
             graphs += bool(event.graph_def)
+            if event.session_log.status == tf.SessionLog.START:
+                found = {tag: [told for told in steps if told[0] < event.step] for tag, steps in found.items()}
             for value in event.summary.value:
                 found.setdefault(value.tag, []).append(
                     (event.step, value.image.encoded_image_string or value.simple_value))
     return found, graphs
+
+
+def _intact_events(path):
+    with contextlib.suppress(tf.errors.DataLossError):  # a killed run leaves half of one
+        yield from tf.train.summary_iterator(str(path))
 
 
 def grids(model_dir):

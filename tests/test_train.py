@@ -219,8 +219,8 @@ def test_missing_and_broken_images_are_reported(tmp_path):
     (['--crop=center107'], 'center107'),
     (['--learning_rate=nan'], 'expected a finite number'),
     (['--dataset_dir=~nobody.here/x'], '--dataset_dir=~nobody.here/x: the home folder does not exist or is unknown'),
-    (['--dataset_dir=s3://bucket/images'], '--dataset_dir=s3://bucket/images is not a local path; '),
-    (['--model_dir=gs://bucket/run'], '--model_dir=gs://bucket/run is not a local path; '),
+    (['--dataset_dir=s3://bucket/images'], '--dataset_dir=s3://bucket/images: it is not a local path; '),
+    (['--model_dir=gs://bucket/run'], '--model_dir=gs://bucket/run: it is not a local path; '),
 ])
 def test_mistakes_get_sentences(tmp_path, flags, message):
     done = run_command(*flags, model_dir=tmp_path / 'run', cache_dir=tmp_path)

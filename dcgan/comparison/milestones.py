@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from dcgan.errors import UserError, reason_of
-from dcgan.files import local_path, write_output
+from dcgan.files import write_output
 from dcgan.metrics.results import from_json, to_json
 from dcgan.runs.checkpoints import ARTICLE_UPDATES, Checkpoints
 from dcgan.runs.run_directory import RunDirectory
@@ -126,7 +126,7 @@ def article_figures(folder):
         return {}
     expected = f'expected pictures named {", ".join(ARTICLE_UPDATES)}, ending in {", ".join(SUFFIXES)}'
     try:
-        paths = sorted(local_path(folder, 'article_figures').iterdir())
+        paths = sorted(folder.iterdir())
     except OSError as error:
         raise UserError(f'cannot read --article_figures={folder}: {reason_of(error)}; {expected}') from error
     found = {path.stem.lower(): path for path in paths if path.suffix.lower() in SUFFIXES}

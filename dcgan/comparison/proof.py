@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from dcgan import configure
 from dcgan.comparison.reference import REFERENCE, facts, read_reference
 from dcgan.errors import UserError, reason_of
 from model import DCGAN
@@ -300,6 +301,7 @@ def _reason(error):
 
 
 if __name__ == '__main__':
+    configure()
     try:
         print(json.dumps(prove(Path(sys.argv[1]))))
     except UserError as error:

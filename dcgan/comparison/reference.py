@@ -1,15 +1,13 @@
 """Reads ``reference/``: the article's graph and numbers, which TensorFlow 1.15.5 wrote from the article's code."""
 
 import json
-import zipfile
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from dcgan.errors import UserError, reason_of
-from dcgan.runs.checkpoints import UNREADABLE, read_variables
+from dcgan.runs.checkpoints import CheckpointReader
 
 REFERENCE = Path(__file__).parents[2] / 'reference'
 
@@ -40,9 +38,9 @@ def read_reference(folder=REFERENCE):
     Raises:
       UserError: a file is missing or damaged.
     """
-    return Reference(*_read(folder / 'graph.json', _graphs), _read(folder / 'numbers.npz', _numbers),
-                     str(folder / 'start.ckpt'), *(_read(folder / f'{moment}.ckpt', read_variables)
-                                                   for moment in ('start', 'end')))
+    start, end = folder / 'start.ckpt', folder / 'end.ckpt'
+    return Reference(*_read(folder / 'graph.json', _graphs), _read(folder / 'numbers.npz', _numbers), str(start),
+                     _read(start, _variables), _read(end, _variables))
 
 
 def facts(graph):
@@ -64,14 +62,19 @@ def facts(graph):
 def _read(path, read):
     try:
         return read(path)
-    except (OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error, *UNREADABLE) as error:
-        raise UserError(f'cannot read {path}: {reason_of(error)}; restore it (git checkout -- reference), as only '
-                        'TensorFlow 1.15 can write it') from error
+    except Exception as error:  # a damaged file can raise anything
+        reason = error if isinstance(error, UserError) else f'cannot read {path}: {reason_of(error)}'
+        raise UserError(f'{reason}; restore it (git checkout -- reference), as only TensorFlow 1.15 can write it'
+                        ) from error
 
 
 def _graphs(path):
     graphs = json.loads(path.read_text())
     return graphs['small']['config'], facts(graphs['full']), facts(graphs['small'])
+
+
+def _variables(path):
+    return CheckpointReader(path).read_all()
 
 
 def _numbers(path):

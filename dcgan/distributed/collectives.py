@@ -144,12 +144,12 @@ class Cluster:
         """Returns the values of all workers, by rank.
 
         Args:
-          value: what JSON can hold, in at most ``OBJECT_BYTES``.
+          value: what JSON can hold, and Paths, which become text, in at most ``OBJECT_BYTES``.
         """
         return _interruptible(self._all_gather_object, value)
 
     def _all_gather_object(self, value):
-        content = json.dumps(value).encode()
+        content = json.dumps(value, default=str).encode()
         padded = np.frombuffer(content.ljust(OBJECT_BYTES), np.uint8).astype(np.int32)
         with tf.Graph().as_default():
             gathered = self.all_gather(tf.constant(padded))

@@ -75,8 +75,6 @@ def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0, title='ki
     """
     for features in (real, fake):
         _check(features)
-    if real.shape[1] != fake.shape[1]:
-        raise ValueError(f'features of {real.shape[1]} and {fake.shape[1]} dimensions cannot be compared')
     random, size = np.random.RandomState(seed), min(subset_size, len(real), len(fake))
     total = 0.0
     for _ in Progress(title, subsets, 'subsets').of(range(subsets)):

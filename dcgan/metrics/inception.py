@@ -12,6 +12,7 @@ GRAPH_NAME = 'classify_image_graph_def.pb'
 GRAPH_SOURCE = 'http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz'
 KNOWN_SHA256 = '009d6814d1bc560d4e7b236e170e9b2d5ca6f4b57bd8037f6db05776204415c6'  # of that graph, 95,673,916 bytes
 INPUT, FEATURES = 'ExpandDims', 'pool_3'  # its nodes
+EXPECTED = f'expected {GRAPH_NAME} from {GRAPH_SOURCE}'
 
 
 class Inception:
@@ -30,23 +31,28 @@ class Inception:
         """Reads and imports the graph.
 
         Args:
-          path: file of the frozen graph, a GraphDef.
+          path: of the file of the frozen graph, a Path.
           batch_size: maximum number of images to process at once.
 
         Raises:
           UserError: the file cannot be read or is another graph.
         """
-        content = _read(path)
+        try:
+            content = path.read_bytes()
+            with tf.Graph().as_default() as graph:
+                self._images = tf.placeholder(tf.float32, [None, None, None, 3])
+                self._features = _import(content, self._images)
+        except OSError as error:
+            raise UserError(f'cannot read {path}: {error.strerror}; {EXPECTED}') from error
+        except (DecodeError, ValueError, KeyError, AssertionError, tf.errors.OpError) as error:
+            raise UserError(f'cannot use {path}: {error}; {EXPECTED}') from error
         self.digest = hashlib.sha256(content).hexdigest()
         self.is_known = self.digest == KNOWN_SHA256
+        self.dimensions = self._features.shape[-1]
         self._batch_size = batch_size
-        with tf.Graph().as_default() as graph:
-            self._images = tf.placeholder(tf.float32, [None, None, None, 3])
-            self._features = _import(path, content, self._images)
-            self.dimensions = self._features.shape[-1]
-            config = tf.ConfigProto(allow_soft_placement=True)  # some of its old ops may have no GPU kernel
-            config.gpu_options.allow_growth = True
-            self._session = tf.Session(graph=graph, config=config)
+        config = tf.ConfigProto(allow_soft_placement=True)  # some of its old ops may have no GPU kernel
+        config.gpu_options.allow_growth = True
+        self._session = tf.Session(graph=graph, config=config)
 
     def __enter__(self):
         return self
@@ -68,36 +74,20 @@ class Inception:
                 bar.update(len(part))
 
 
-def _read(path):
-    try:
-        with open(path, 'rb') as file:
-            return file.read()
-    except OSError as error:
-        raise UserError(f'cannot read {path}: {error.strerror}; {_expected()}') from error
+def _import(content, images):
+    """Returns the features of images as a tensor [n, 1, 1, d].
 
+    Args:
+      content: bytes of the frozen graph.
+      images: a float32 tensor [n, height, width, 3].
 
-def _import(path, content, images):
-    """Returns the features of images as a tensor [n, 1, 1, d]; takes a float32 tensor [n, height, width, 3]."""
-    graph_def = tf.GraphDef()
-    try:
-        graph_def.ParseFromString(content)
-    except DecodeError as error:
-        raise UserError(f'{path} is not a GraphDef; {_expected()}') from error
-    missing = {INPUT, FEATURES} - {node.name for node in graph_def.node}
-    if missing:
-        raise UserError(f'{path} has no node {" nor ".join(sorted(missing))}; {_expected()}')
-    try:
-        graph_def = tf.graph_util.extract_sub_graph(graph_def, [FEATURES])  # later ops take a single image
-        for node in graph_def.node:
-            node.attr.pop('_output_shapes', None)  # these are of a single image, too
-        features, = tf.import_graph_def(graph_def, {f'{INPUT}:0': images}, [f'{FEATURES}:0'], name='FID_Inception_Net')
-    except (ValueError, KeyError, tf.errors.OpError) as error:
-        raise UserError(f'cannot import {path}: {error}; {_expected()}') from error
+    Raises:
+      DecodeError, ValueError, KeyError, AssertionError, tf.errors.OpError: it is another graph.
+    """
+    graph_def = tf.graph_util.extract_sub_graph(tf.GraphDef.FromString(content), [FEATURES])  # the rest: single images
+    for node in graph_def.node:
+        node.attr.pop('_output_shapes', None)  # these are of a single image, too
+    features, = tf.import_graph_def(graph_def, {f'{INPUT}:0': images}, [f'{FEATURES}:0'], name='FID_Inception_Net')
     if features.shape.rank != 4 or features.shape[1:3] != [1, 1] or features.shape[3] is None:
-        raise UserError(f'{path} has a {FEATURES} of shape {features.shape}, not [images, 1, 1, features]; '
-                        f'{_expected()}')
+        raise ValueError(f'{FEATURES} has shape {features.shape}, not [images, 1, 1, features]')
     return features
-
-
-def _expected():
-    return f'expected {GRAPH_NAME} from {GRAPH_SOURCE}'

@@ -1,7 +1,10 @@
 """Multi-scale structural similarity, which ProGAN uses to measure how varied generated images are."""
 
+import math
+
 import numpy as np
 
+from dcgan.metrics.arrays import require_pairs
 from dcgan.progress import Progress
 
 WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])  # of the scales, from Wang et al.; their sum is 1.0001
@@ -27,12 +30,8 @@ def ms_ssim(first, second, title='msssim'):
     Raises:
       ValueError: wrong shape or dtype.
     """
-    for images in (first, second):
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[3] != 3:
-            raise ValueError(f'expected images as uint8 [n, s, s, 3], got {images.dtype} {list(images.shape)}')
-    if first.shape != second.shape or not len(first):
-        raise ValueError(f'expected pairs of images, got {list(first.shape)} and {list(second.shape)}')
-    chunk = max(1, CHUNK_BYTES // (8 * first[0].size))
+    require_pairs(first, second)
+    chunk = max(1, CHUNK_BYTES // (8 * math.prod(first.shape[1:])))
     total = 0.0
     with Progress(title, len(first), 'pairs') as bar:
         for start in range(0, len(first), chunk):

@@ -5,12 +5,10 @@ from typing import NamedTuple
 
 from dcgan.errors import UserError
 
-KINDS = ('swd', 'msssim', 'fid', 'kid')
 FEATURE_METRICS = ('fid', 'kid')  # these need the Inception graph
 PROGAN = 'swd16k', 16_384  # ProGAN's sample size; in other names, k is 1,000
-MIN_COUNT = {'swd': 1, 'msssim': 1, 'fid': 2, 'kid': 2}
 
-# What each metric is; printed and stored with the results.
+# What each kind of metric is; printed and stored with the results.
 PROTOCOLS = {
     'swd': 'sliced Wasserstein distance x 1000 as in ProGAN (Karras et al., 2018): at each level of the Laplacian '
            'pyramid, 128 patches of 7x7 per image, normalized channels, 4 times 128 directions',
@@ -27,7 +25,7 @@ class Metric(NamedTuple):
 
     Attributes:
       name: e.g. swd16k.
-      kind: one of ``KINDS``.
+      kind: a key of ``PROTOCOLS``.
       count: generated images; for msssim, pairs of them.
     """
 
@@ -44,20 +42,15 @@ def parse_metrics(names):
     """
     if not names:
         raise UserError('--metrics is empty; expected e.g. swd16k,msssim10k')
-    metrics = {}
-    for name in names:
-        match = re.fullmatch(rf'({"|".join(KINDS)})(\d+)(k?)', name, re.ASCII)
-        if not match:
-            raise UserError(f'invalid metric {name!r} in --metrics; expected {", ".join(KINDS)} with a sample size, '
-                            'e.g. swd16k, msssim10k, fid50k, kid50k or swd500')
-        kind, count = match[1], int(match[2]) * (1000 if match[3] else 1)
-        if name == PROGAN[0]:
-            count = PROGAN[1]
-        if count < MIN_COUNT[kind]:
-            raise UserError(f'invalid metric {name!r} in --metrics; the smallest sample size of {kind} is '
-                            f'{MIN_COUNT[kind]}')
-        metrics[name] = Metric(name, kind, count)
-    return list(metrics.values())
+    metrics = []
+    for name in dict.fromkeys(names):
+        match = re.fullmatch(rf'({"|".join(PROTOCOLS)})(\d{{1,9}})(k?)', name, re.ASCII)
+        count = match and (PROGAN[1] if name == PROGAN[0] else int(match[2]) * (1000 if match[3] else 1))
+        if not match or count < 2:
+            raise UserError(f'invalid metric {name!r:.40} in --metrics; expected {", ".join(PROTOCOLS)} with a sample '
+                            'size of 2 or more, e.g. swd16k, msssim10k, fid50k, kid50k or swd500')
+        metrics.append(Metric(name, match[1], count))
+    return metrics
 
 
 def metric_name(kind, count):

@@ -1,11 +1,11 @@
 """The sliced Wasserstein distance of ProGAN: compares the small patches of two sets of images."""
 
-import contextlib
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from dcgan.metrics.arrays import require_pairs, stored
 from dcgan.progress import Progress
 
 MIN_SIZE = 16  # pixels, of the last level of the pyramid
@@ -46,24 +46,13 @@ def sliced_wasserstein(real, fake, seed=0, scratch=None, title='swd'):
       ValueError: wrong shape or dtype.
       OSError: the disk is full, or the folder cannot be written.
     """
-    _check(real, fake)
+    require_pairs(real, fake, MIN_SIZE)
     sizes = _sizes(real.shape[1])
     distances = {}
     with Progress(title, len(sizes) * DIRECTIONS, 'directions') as bar:
         for size in sizes:
             distances[size] = 1000 * _distance(real, fake, size, size == sizes[-1], seed, scratch, bar)
     return {**distances, 'mean': float(np.mean(list(distances.values())))}
-
-
-def _check(real, fake):
-    for images in (real, fake):
-        shape = images.shape
-        if images.dtype != np.uint8 or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or shape[1] < MIN_SIZE:
-            raise ValueError(f'expected images as uint8 [n, s, s, 3] with s at least {MIN_SIZE}, got {images.dtype} '
-                             f'{list(shape)}')
-    if real.shape != fake.shape or not len(real):
-        raise ValueError(f'expected as many fake images as real ones, of the same size; got {len(real)} of '
-                         f'{real.shape[1]} pixels and {len(fake)} of {fake.shape[1]}')
 
 
 def _sizes(size):
@@ -75,21 +64,17 @@ def _sizes(size):
 
 def _distance(real, fake, size, is_last, seed, scratch, bar):
     """Returns the distance between the descriptors of a level, averaged over the directions."""
+    described = [_describe(images, size, is_last, seed, scratch) for images in (real, fake)]
     distances = []
-    with contextlib.ExitStack() as stack:
-        threads = stack.enter_context(ThreadPoolExecutor(2))  # one sorts real, one fake; NumPy releases the GIL
-        files = [stack.enter_context(tempfile.TemporaryFile(dir=scratch)) for _ in range(4)]
-        descriptors, projections = files[:2], files[2:]
-        moments = [_write_descriptors(file, images, size, is_last, seed)
-                   for file, images in zip(descriptors, (real, fake), strict=True)]
+    with ThreadPoolExecutor(2) as threads:  # one sorts real, one fake; NumPy releases the GIL
         for directions in np.split(_directions(seed, size), DIRECTIONS // DIRECTIONS_PER_PASS):
-            for source, target, moment in zip(descriptors, projections, moments, strict=True):
-                _project(source, target, len(real), directions, *moment)
-            for row in range(len(directions)):
-                first, second = threads.map(_sorted, projections, [row] * 2, [PATCHES_PER_IMAGE * len(real)] * 2)
+            projections = [_project(*of_images, directions, scratch) for of_images in described]
+            for rows in zip(*projections, strict=True):
+                first, second = threads.map(np.sort, rows)
                 first -= second
                 distances.append(np.abs(first, out=first).mean(dtype=np.float64))
                 bar.update()
+            del rows, projections  # and their files, before the next ones are written
     return float(np.mean(distances))
 
 
@@ -99,23 +84,32 @@ def _directions(seed, size):
     return directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
 
-def _write_descriptors(file, images, size, is_last, seed):
-    """Writes float32 [n, PATCHES_PER_IMAGE, DESCRIPTOR_SIZE]; returns the channels' mean and deviation."""
-    random = np.random.RandomState([seed, size, 0])
+def _describe(images, size, is_last, seed, scratch):
+    """Describes the patches of a level.
+
+    Returns:
+      Descriptors, memory-mapped float32 [n * PATCHES_PER_IMAGE, DESCRIPTOR_SIZE], and their channels' mean and
+      deviation, float64 [3].
+    """
     counts, means, variances = [], [], []
-    chunk = max(1, min(CHUNK_IMAGES, CHUNK_PIXELS // images.shape[1] ** 2))
-    for start in range(0, len(images), chunk):
-        level = _level(images[start:start + chunk], size, is_last)
-        y, x = random.randint(0, size - PATCH_SIZE + 1, [len(level), PATCHES_PER_IMAGE, 2]).transpose(2, 0, 1)
-        windows = np.lib.stride_tricks.sliding_window_view(level, [PATCH_SIZE, PATCH_SIZE], axis=(2, 3))
-        patches = windows[np.arange(len(level))[:, np.newaxis], :, y, x]
-        file.write(np.ascontiguousarray(patches))
-        counts.append(len(patches))
-        means.append(patches.mean(axis=(0, 1, 3, 4), dtype=np.float64))
-        variances.append(patches.var(axis=(0, 1, 3, 4), dtype=np.float64))
+
+    def patches():
+        random = np.random.RandomState([seed, size, 0])
+        chunk = max(1, min(CHUNK_IMAGES, CHUNK_PIXELS // images.shape[1] ** 2))
+        for start in range(0, len(images), chunk):
+            level = _level(images[start:start + chunk], size, is_last)
+            y, x = random.randint(0, size - PATCH_SIZE + 1, [len(level), PATCHES_PER_IMAGE, 2]).transpose(2, 0, 1)
+            windows = np.lib.stride_tricks.sliding_window_view(level, [PATCH_SIZE, PATCH_SIZE], axis=(2, 3))
+            part = windows[np.arange(len(level))[:, np.newaxis], :, y, x]
+            counts.append(len(part))
+            means.append(part.mean(axis=(0, 1, 3, 4), dtype=np.float64))
+            variances.append(part.var(axis=(0, 1, 3, 4), dtype=np.float64))
+            yield part
+
+    descriptors = stored(patches(), (len(images) * PATCHES_PER_IMAGE, DESCRIPTOR_SIZE), np.float32, scratch)
     mean = np.average(means, axis=0, weights=counts)
     # The variance over all chunks: the variance within them plus the variance between them.
-    return mean, np.sqrt(np.average(variances + np.square(means - mean), axis=0, weights=counts))
+    return descriptors, mean, np.sqrt(np.average(variances + np.square(means - mean), axis=0, weights=counts))
 
 
 def _level(images, size, is_last):
@@ -142,34 +136,28 @@ def _blur(size):
     return sum(weight / 16 * mirrored[tap:tap + size] for tap, weight in enumerate([1, 4, 6, 4, 1]))
 
 
-def _project(source, target, count, directions, mean, deviation):
-    """Reads descriptors from a file and writes the projections of the normalized descriptors to another.
+def _project(descriptors, mean, deviation, directions, scratch):
+    """Projects normalized descriptors.
 
     Args:
-      source: file of float32 [count, PATCHES_PER_IMAGE, DESCRIPTOR_SIZE].
-      target: file for float32 [k, count * PATCHES_PER_IMAGE].
-      count: number of images.
-      directions: float64 [k, DESCRIPTOR_SIZE].
+      descriptors: float32 [n, DESCRIPTOR_SIZE].
       mean, deviation: float64 [3], of the channels.
+      directions: float64 [k, DESCRIPTOR_SIZE].
+      scratch: folder of a temporary file.
+
+    Returns:
+      Memory-mapped float32 [k, n].
     """
     channel_size = PATCH_SIZE * PATCH_SIZE  # a descriptor holds one channel after the other
     weights = directions / np.repeat(np.where(deviation > 0, deviation, 1), channel_size)
     offsets = (weights @ np.repeat(mean, channel_size)).astype(np.float32)
     weights = weights.astype(np.float32).T
-    source.seek(0)
-    for start in range(0, count, CHUNK_IMAGES):
-        read = min(CHUNK_IMAGES, count - start)
-        descriptors = np.fromfile(source, np.float32, read * PATCHES_PER_IMAGE * DESCRIPTOR_SIZE)
-        projections = np.ascontiguousarray((descriptors.reshape(-1, DESCRIPTOR_SIZE) @ weights - offsets).T)
-        for row, values in enumerate(projections):
-            target.seek(4 * PATCHES_PER_IMAGE * (row * count + start))
-            target.write(values)
-    target.flush()
-
-
-def _sorted(file, row, count):
-    """Returns a row of a file of float32 [k, count], sorted."""
-    file.seek(4 * row * count)
-    values = np.fromfile(file, np.float32, count)
-    values.sort()
-    return values
+    chunk, count = CHUNK_IMAGES * PATCHES_PER_IMAGE, len(descriptors)
+    with tempfile.TemporaryFile(dir=scratch) as file:
+        for start in range(0, count, chunk):
+            projections = (descriptors[start:start + chunk] @ weights - offsets).T
+            for row, values in enumerate(np.ascontiguousarray(projections)):
+                file.seek(4 * (row * count + start))
+                file.write(values)
+        file.flush()
+        return np.memmap(file, np.float32, 'r', shape=(len(directions), count))

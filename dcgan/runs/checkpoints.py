@@ -28,7 +28,11 @@ class Checkpoints:
     """
 
     def __init__(self, directory):
-        """Takes a RunDirectory; nothing is read yet."""
+        """Reads nothing yet.
+
+        Args:
+          directory: the RunDirectory.
+        """
         self.directory = directory
         self._damaged = {}
         self.latest = self.best = None
@@ -41,16 +45,16 @@ class Checkpoints:
         Raises:
           UserError: steps were done, and none of their checkpoints is intact.
         """
-        steps = self.steps()
-        named = self._named()
-        self._damaged = {} if named is None or named in steps else {named: 'it is missing'}
-        for step in reversed(steps):
-            problem = self._problem(step)
-            if problem is None:
+        self._damaged = {}
+        for step in reversed(self._steps('model.ckpt-*.[id]*')):  # one file of which may be missing
+            try:
+                CheckpointReader(self.path(step)).read_all()  # checks the checksum of each value
+            except UserError as error:
+                self._damaged[step] = error
+            else:
                 self.latest = step
                 break
-            self._damaged[step] = problem
-        problems = [f'cannot read {self.path(step)}: {problem}' for step, problem in self._damaged.items()]
+        problems = self._damaged.values()
         if self.latest is None and (any(self._damaged) or self.directory.has_log()):
             raise UserError('\n'.join(['no checkpoint of this run is intact:', *(f'  {line}' for line in problems),
                                       f'restore one in {self.directory.path}, remove that folder to start over, or '
@@ -107,23 +111,6 @@ class Checkpoints:
         found = (re.match(r'model\.ckpt-(\d+)\.', path.name) for path in self.directory.path.glob(pattern))
         return sorted({int(match[1]) for match in found if match})
 
-    def _named(self):
-        """Returns the step of the latest checkpoint according to ``checkpoint``; None if that says nothing."""
-        try:
-            content = (self.directory.path / 'checkpoint').read_text(errors='replace')
-        except OSError:
-            return None
-        named = re.search(r'^model_checkpoint_path: ".*model\.ckpt-(\d+)"', content, re.MULTILINE)
-        return named and int(named[1])
-
-    def _problem(self, step):
-        """Returns why a checkpoint cannot be read; None if it can."""
-        try:
-            read_variables(self.path(step))  # checks the checksum of each value
-        except UNREADABLE as error:
-            return reason_of(error)
-        return None
-
     def _remove(self, step):
         # The .index first: without it, the rest is no checkpoint.
         for path in sorted(self.directory.path.glob(f'model.ckpt-{step}.*'), key=lambda path: path.suffix != '.index'):
@@ -159,7 +146,7 @@ class CheckpointReader:
             self._reader = tf.train.load_checkpoint(str(path))
             self._dtypes = self._reader.get_variable_to_dtype_map()
         except UNREADABLE as error:
-            raise _unreadable(path, error) from error
+            raise UserError(f'cannot read {path}: {reason_of(error)}') from error
         self.shapes = {name: list(shape) for name, shape in self._reader.get_variable_to_shape_map().items()}
 
     def read(self, expected, network, suffix='', remedy=''):
@@ -179,12 +166,23 @@ class CheckpointReader:
         for name in expected:
             if self._dtypes[name + suffix] != tf.float32:
                 raise UserError(f'{self.path} does not hold {network}: {name} is not float32{remedy}')
-        try:
-            values = {name: self._reader.get_tensor(name + suffix) for name in expected}
-        except UNREADABLE as error:
-            raise _unreadable(self.path, error) from error
+        values = self._get(expected, suffix)
         require_finite(self.path, values)
         return values
+
+    def read_all(self):
+        """Returns all variables, {name: array}.
+
+        Raises:
+          UserError: one cannot be read.
+        """
+        return self._get(self.shapes)
+
+    def _get(self, names, suffix=''):
+        try:
+            return {name: self._reader.get_tensor(name + suffix) for name in names}
+        except UNREADABLE as error:
+            raise UserError(f'cannot read {self.path}: {reason_of(error)}') from error
 
 
 def require_shapes(path, found, expected, network, remedy=''):
@@ -209,20 +207,6 @@ def require_finite(path, values):
     for name, value in values.items():
         if not np.isfinite(value).all():
             raise UserError(f'{path} cannot be used: {name} holds NaN or infinite values; use another checkpoint')
-
-
-def read_variables(path):
-    """Returns all variables of a checkpoint at a Path, {name: array}.
-
-    Raises:
-      UNREADABLE: it is damaged, or is none.
-    """
-    reader = tf.train.load_checkpoint(str(path))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-
-
-def _unreadable(path, error):
-    return UserError(f'cannot read {path}: {reason_of(error)}')
 
 
 def is_milestone(step, steps_per_epoch):

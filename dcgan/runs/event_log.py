@@ -6,11 +6,8 @@ import platform
 import time
 
 import tensorflow.compat.v1 as tf
-from google.protobuf.message import DecodeError
 
-from dcgan.errors import reason_of
-from dcgan.files import replacing
-from dcgan.runs.run_directory import cannot_write_run
+from dcgan.runs.run_directory import writing_run
 
 FIELDS = {'step', 'epoch', 'g_loss', 'd_loss', 'spread', 'images_per_second'}  # that each line has
 # What TensorBoard says of each scalar.
@@ -38,7 +35,7 @@ class EventLog:
     """
 
     def __init__(self, directory, step, graph):
-        """Truncates what was logged after the checkpoint, and continues from there.
+        """Drops what was logged after the checkpoint, and continues from there.
 
         Args:
           directory: a RunDirectory.
@@ -50,19 +47,18 @@ class EventLog:
         """
         self._log = directory.path / 'log.jsonl'
         self._events = directory.path / f'events.out.tfevents.{time.time():.6f}.{platform.node()}'
-        try:
-            self.entries = self._truncate_lines(directory, step)
-            for path in sorted(directory.path.glob('events.out.tfevents.*')):
-                _truncate_events(path, step)
+        with writing_run(self._events, tf.errors.OpError):
+            self.entries = [entry for entry in read_log(self._log) if entry['step'] <= step]
+            directory.write(self._log.name, ''.join(json.dumps(entry) + '\n' for entry in self.entries).encode())
+            if step == 0:
+                for path in directory.path.glob('events.out.tfevents.*'):
+                    path.unlink()
             self._writer = tf.io.TFRecordWriter(str(self._events))
-            self._described = set()
             self._write(tf.Event(file_version='brain.Event:2'))
             if step == 0:
                 self._write(tf.Event(graph_def=graph.as_graph_def(add_shapes=True).SerializeToString()))
-            else:  # a TensorBoard that is open drops them, too
+            else:  # TensorBoard drops all events from that step on in the files before
                 self._write(tf.Event(step=step + 1, session_log=tf.SessionLog(status=tf.SessionLog.START)))
-        except (OSError, tf.errors.OpError) as error:
-            raise cannot_write_run(self._events, error) from error
 
     def scalars(self, entry):
         """Logs an entry {'step', ...} as a line of ``log.jsonl`` and its numbers as scalars for TensorBoard.
@@ -70,21 +66,10 @@ class EventLog:
         Raises:
           UserError: it cannot be written.
         """
-        try:
-            with self._log.open('a') as file:
-                file.write(json.dumps(entry) + '\n')
-        except OSError as error:
-            raise cannot_write_run(self._log, error) from error
-        self._summary(entry['step'], [self._scalar(name, value) for name, value in entry.items()
+        with writing_run(self._log), self._log.open('a') as file:
+            file.write(json.dumps(entry) + '\n')
+        self._summary(entry['step'], [_scalar(name, value) for name, value in entry.items()
                                       if name not in ('step', 'epoch')])
-
-    def _scalar(self, name, value):
-        scalar = tf.Summary.Value(tag=name, simple_value=value)
-        if name not in self._described:  # TensorBoard takes the first description
-            self._described.add(name)
-            scalar.metadata.plugin_data.plugin_name = 'scalars'
-            scalar.metadata.summary_description = DESCRIPTIONS.get(name.rstrip('0123456789k'), '')
-        return scalar
 
     def image(self, step, tag, png):
         """Logs a PNG, as bytes, for TensorBoard.
@@ -95,10 +80,8 @@ class EventLog:
         self._summary(step, [tf.Summary.Value(tag=tag, image=tf.Summary.Image(encoded_image_string=png))])
 
     def _summary(self, step, values):
-        try:
+        with writing_run(self._events, tf.errors.OpError):
             self._write(tf.Event(step=step, summary=tf.Summary(value=values)))
-        except tf.errors.OpError as error:
-            raise cannot_write_run(self._events, error) from error
 
     def _write(self, event):
         # Not a tf.summary.FileWriter: it writes later, in a thread, which a full disk ends with a traceback.
@@ -106,25 +89,21 @@ class EventLog:
         self._writer.write(event.SerializeToString())
         self._writer.flush()
 
-    def _truncate_lines(self, directory, step):
-        if not self._log.exists():
-            return []
-        lines = self._log.read_text(errors='replace').splitlines(keepends=True)
-        read = [_entry(line) for line in lines]
-        kept = [(line, entry) for line, entry in zip(lines, read, strict=True)
-                if step and entry and entry['step'] <= step]
-        broken = sum(entry is None for entry in read[:-1])  # the last one may have been cut off by a kill
-        if broken:
-            print(f'warning     {broken} lines of {self._log} are damaged; dropping them')
-        if len(kept) < len(lines):
-            directory.write(self._log.name, ''.join(line for line, _ in kept).encode())
-        return [entry for _, entry in kept]
+
+def _scalar(name, value):
+    scalar = tf.Summary.Value(tag=name, simple_value=value)
+    scalar.metadata.plugin_data.plugin_name = 'scalars'
+    scalar.metadata.summary_description = DESCRIPTIONS.get(name.rstrip('0123456789k'), '')
+    return scalar
 
 
 def read_log(path):
     """Returns the intact lines of a ``log.jsonl``, a Path, as dicts, oldest first; [] if there is no such file."""
     lines = path.read_text(errors='replace').splitlines(keepends=True) if path.exists() else []
-    return [entry for entry in map(_entry, lines) if entry]
+    entries = [_entry(line) for line in lines]
+    if None in entries[:-1]:  # the last line may have been cut off by a kill
+        print(f'warning     lines of {path} are damaged; leaving them out')
+    return [entry for entry in entries if entry]
 
 
 def best_of(entries):
@@ -144,25 +123,3 @@ def _entry(line):
                  and all(type(value) in (int, float) and abs(value) < 1e300 for value in entry.values())
                  and type(entry['step']) is int and entry['step'] > 0)
     return entry if is_intact else None
-
-
-def _truncate_events(path, step):
-    """Drops the events after a step (all at 0), and the file if none is left."""
-    kept = 0
-    with replacing(path) as part, tf.io.TFRecordWriter(str(part)) as writer:
-        for event in _events_of(path):
-            if step and event.step <= step:
-                writer.write(event.SerializeToString())
-                kept += not event.file_version
-    if not kept:
-        path.unlink()
-
-
-def _events_of(path):
-    try:
-        yield from tf.train.summary_iterator(str(path))
-    except DecodeError:
-        print(f'warning     {path} is damaged: a record is not an event; dropping the events after that')
-    except tf.errors.DataLossError as error:
-        if 'truncated' not in error.message:  # as a killed run leaves it
-            print(f'warning     {path} is damaged: {reason_of(error)}; dropping the events after that')

@@ -1,6 +1,7 @@
 """The run directory: everything that a run leaves; no file in it is half-written."""
 
 import contextlib
+import itertools
 import json
 import os
 import platform
@@ -11,7 +12,7 @@ from pathlib import Path
 import filelock
 
 from dcgan.errors import UserError, reason_of
-from dcgan.files import local_path, safe_name, write_atomically
+from dcgan.files import safe_name, write_atomically
 from dcgan.runs.settings import DEFAULTS, MAY_CHANGE, parse_record
 
 WILDCARDS = '[]*?\\'  # in a path: TensorFlow takes them for a pattern when it looks for a checkpoint
@@ -43,12 +44,15 @@ class RunDirectory:
     """
 
     def __init__(self, path):
-        """Takes the folder, which need not exist.
+        """Names a run directory.
+
+        Args:
+          path: the folder, a Path, which need not exist.
 
         Raises:
           UserError: TensorFlow would not find checkpoints in one of that name.
         """
-        self.path = local_path(path, 'model_dir')
+        self.path = path
         if is_pattern(self.path):
             raise UserError(f'the run directory {self.path} has one of {WILDCARDS} in its name, which TensorFlow takes '
                            'for a pattern when it looks for checkpoints; choose another with --model_dir')
@@ -72,8 +76,9 @@ class RunDirectory:
             raise UserError(f'cannot use the run directory {self.path}: {reason_of(error)}; choose another with '
                            '--model_dir') from error
         try:
-            self._remove_half_written()
-            self._identity = _identity(self.path)
+            for part in itertools.chain.from_iterable(map(self.path.glob, HALF_WRITTEN)):
+                with writing_run(part):
+                    part.unlink()
             self.write(owner.name, f'process {os.getpid()} on {platform.node()}, since '
                                    f'{time.strftime("%Y-%m-%d %H:%M:%S")}'.encode())
             yield
@@ -86,27 +91,19 @@ class RunDirectory:
         Raises:
           UserError: it was removed, or another one is in its place.
         """
-        if _identity(self.path) != self._identity:
+        if not (self.path / 'lock').exists():
             raise _removed(self.path)
 
-    def _remove_half_written(self):
-        for part in (part for pattern in HALF_WRITTEN for part in self.path.glob(pattern)):
-            try:
-                part.unlink()
-            except OSError as error:
-                raise UserError(f'cannot remove {part}, which a killed run left: {reason_of(error)}; remove it, or '
-                                'choose another --model_dir') from error
-
     def require_same(self, config):
-        """Refuses settings that differ from those of the checkpoints of this run.
+        """Returns the settings with which the run was last started; refuses those that differ from them.
 
         Args:
-          config: {name: value} of the settings, values as JSON has them.
+          config: {name: value} of the settings now.
 
         Raises:
           UserError: the checkpoints were made with other settings (each is named), or the settings are not known.
         """
-        before = {**DEFAULTS, **self.read_config()}
+        before = self.read_config()
         missing = [name for name in config if name not in before]
         if missing:
             raise UserError(f'{self.path / "config.json"} is damaged: it lacks {", ".join(missing)}; restore it, or '
@@ -116,16 +113,17 @@ class RunDirectory:
             lines = [f'  {name}: {before[name]} there, {config[name]} now' for name in differing]
             raise UserError('\n'.join([f'{self.path} holds a run with other settings:', *lines,
                                       'drop these flags to resume that run, or choose another --model_dir']))
+        return before
 
     def read_config(self):
-        """Returns the settings with which the run was last started.
+        """Returns the settings with which the run was last started, defaults where an earlier version recorded none.
 
         Raises:
           UserError: config.json is missing or damaged.
         """
         path = self.path / 'config.json'
         try:
-            config = parse_record(json.loads(path.read_bytes()))
+            return DEFAULTS | parse_record(json.loads(path.read_bytes()))
         except FileNotFoundError as error:
             raise UserError(f'{self.path} holds checkpoints, but no config.json that says how they were made; restore '
                            'it, or choose another --model_dir') from error
@@ -133,11 +131,10 @@ class RunDirectory:
             raise UserError(f'cannot read {path}: {error.strerror}; choose another run with --model_dir') from error
         except (ValueError, RecursionError) as error:
             raise UserError(f'{path} is damaged: {error}; restore it, or choose another --model_dir') from error
-        return config
 
     def write_config(self, config):
-        """Writes the settings of the run, as ``require_same`` takes them, to ``config.json``."""
-        self.write('config.json', json.dumps(config, indent=2).encode() + b'\n')
+        """Writes the settings of the run, {name: value}, to ``config.json``."""
+        self.write('config.json', json.dumps(config, indent=2, default=str).encode() + b'\n')
 
     def has_checkpoints(self):
         """Returns whether there is a checkpoint, and so a run to resume."""
@@ -154,34 +151,26 @@ class RunDirectory:
         Raises:
           UserError: it cannot be written.
         """
-        path = self.path / name
-        try:
-            write_atomically(path, content, sync=True)
-        except OSError as error:
-            raise cannot_write_run(path, error) from error
+        with writing_run(self.path / name):
+            write_atomically(self.path / name, content, sync=True)
 
 
-def cannot_write_run(path, error):
-    """Returns the UserError for a file of a run directory that could not be written."""
-    folder = path.parent.parent if path.parent.name == 'samples' else path.parent
-    if not folder.exists():
-        return _removed(folder)
-    return UserError(f'cannot write {path}: {reason_of(error)}; fix that and run the same command again to resume '
-                     'from the last checkpoint, or choose another --model_dir')
+@contextlib.contextmanager
+def writing_run(path, *errors):
+    """A context in which a file of a run directory is written; turns OSError and ``errors`` into a UserError."""
+    try:
+        yield
+    except (OSError, *errors) as error:
+        folder = path.parent.parent if path.parent.name == 'samples' else path.parent
+        if not folder.exists():
+            raise _removed(folder) from error
+        raise UserError(f'cannot write {path}: {reason_of(error)}; fix that and run the same command again to resume '
+                        'from the last checkpoint, or choose another --model_dir') from error
 
 
 def _removed(path):
     return UserError(f'the run directory {path} was removed while training, and with it all that was saved; run the '
                      'same command again to start over')
-
-
-def _identity(path):
-    """Returns what tells a folder from another of the same name; None if there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _read_owner(path):

@@ -1,20 +1,21 @@
 """The settings of a run, each declared once: flags, defaults, help and the check of config.json follow from here."""
 
 import math
-import os
 import sys
+from pathlib import Path
 from typing import Annotated, NamedTuple, get_args, get_type_hints
 
 from absl import flags
 
 from data.crop import CROPS
 from data.order import steps_per_epoch
-from dcgan.errors import UserError
-from dcgan.files import local_path
+from dcgan.files import PathParser
 
 MAX_IMAGE_SIZE = 1024  # pixels
 MAX_COUNT = 10 ** 9
 PRECISIONS = ('float32', 'bfloat16', 'float16')
+flags.disclaim_key_flags()  # ``define_flags`` defines those of its caller
+
 PRESETS = {
     'article': {'g_depths': [1024, 512, 256, 128], 'd_depths': [64, 128, 256, 512], 'batch_size': 128, 'epochs': 5,
                 'ema_decay': None},
@@ -61,21 +62,6 @@ class FiniteParser(flags.FloatParser):
         return super().parse(argument)
 
 
-class PathParser(flags.ArgumentParser):
-    """Parses a path on this machine."""
-
-    def __init__(self, flag):
-        """Takes the name of the flag, for messages."""
-        self._flag = flag
-
-    def parse(self, argument):
-        """Returns the real path, a str; an empty one is refused later."""
-        try:
-            return super().parse(argument) and os.path.realpath(local_path(argument, self._flag))
-        except UserError as error:
-            raise ValueError(error) from error
-
-
 class Setting(NamedTuple):
     """What a field of Config declares.
 
@@ -98,8 +84,8 @@ COUNT, BOOLEAN = flags.IntegerParser(1, MAX_COUNT), flags.BooleanParser()
 class Config(NamedTuple):
     """The settings of a run; each is the flag of that name. Older runs lack those with a default."""
 
-    dataset_dir: Annotated[str | None, Setting(
-        PathParser('dataset_dir'), 'Images: a folder, searched at any depth, a .zip or .tar, or .parquet files. '
+    dataset_dir: Annotated[Path | None, Setting(
+        PathParser(), 'Images: a folder, searched at any depth, a .zip or .tar, or .parquet files. '
         'Default: the embedded faces.', may_change=True)]  # config.json knows the images by number and checksum
     image_size: Annotated[int, Setting(
         SizeParser(16, MAX_IMAGE_SIZE), 'Height and width of the images in pixels, a multiple of 16.', 64)]
@@ -138,8 +124,8 @@ class Config(NamedTuple):
     xla: Annotated[bool, Setting(BOOLEAN, 'Compile the graph with XLA, on a GPU.', False)] = False
     mirror: Annotated[bool, Setting(
         BOOLEAN, 'Mirror each image in about half of the epochs, at random.', False)] = False
-    init_checkpoint: Annotated[str | None, Setting(
-        PathParser('init_checkpoint'), 'Start from the weights of this checkpoint or run, of this project or of '
+    init_checkpoint: Annotated[Path | None, Setting(
+        PathParser(), 'Start from the weights of this checkpoint or run, of this project or of '
         'TensorFlow 1; the optimizers start fresh.')] = None
     evaluate_steps: Annotated[int | None, Setting(
         COUNT, 'Measure swd2k and msssim2k every N steps, and keep the checkpoint with the lowest swd2k, for sample.py '
@@ -189,6 +175,7 @@ def config_of(values, recorded):
         a single start.
     """
     given = {name: values[name].value for name in Config._fields if values[name].present}
+    given |= {name: value.resolve() for name, value in given.items() if isinstance(value, Path)}
     preset = values.preset or ('demo' if given.get('dataset_dir') is None else 'article')
     config = {name: setting.default for name, setting in SETTINGS.items()} | PRESETS[preset]
     config |= {name: value for name, value in recorded.items() if name in Config._fields and name != 'max_steps'}

@@ -2,5 +2,6 @@
 
 BATCH_NORMS = ('population', 'batch', 'moving')
 WEIGHTS = ('auto', 'trained', 'ema')
+PRETRAINED = ('demo',)  # the generators in data/; the first one is the default
 EXPORT_SUFFIXES = {'saved_model': '', 'onnx': '.onnx', 'tflite': '.tflite', 'npz': '.npz'}  # by format
 VIDEO_SUFFIXES = ('.gif', '.mp4')

@@ -5,10 +5,10 @@ import re
 import imageio.v3 as imageio
 import numpy as np
 
-from dcgan.errors import UserError
+from dcgan.errors import UserError, reason_of
 from dcgan.sampling.latents import title_of, walk
-from dcgan.sampling.neighbours import nearest
 from dcgan.sampling.pictures import enlarge, grid, png, require_room, sheet, tile
+from dcgan.sampling.real_images import nearest
 
 WALK_FRAME = 1 / 12  # seconds
 TRAINING_FRAME, TRAINING_FILM = 0.5, 20  # seconds, at most
@@ -135,13 +135,12 @@ def film_of_grids(model_dir, epoch_steps, scale):
         raise UserError(f'{model_dir / "samples"} holds no grid step-N.png; --film=checkpoints draws from the '
                         'checkpoints')
     paths = [paths[index] for index in np.unique(np.linspace(0, len(paths) - 1, MAX_FRAMES).round().astype(int))]
-    grids = []
-    for path in paths:
-        try:
-            grids.append((int(re.sub(r'\D', '', path.stem)), enlarge(imageio.imread(path)[np.newaxis], scale)[0]))
-        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a damaged PNG
-            raise UserError(f'cannot read the picture {path}; remove it to make the film without it') from error
-    return _film(grids, epoch_steps)
+    try:
+        return _film([(int(re.sub(r'\D', '', path.stem)), enlarge(imageio.imread(path)[np.newaxis], scale)[0])
+                      for path in paths], epoch_steps)
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow and NumPy raise
+        raise UserError(f'cannot make a film of {paths[0].parent}: {reason_of(error)}; remove the pictures that are '
+                        'damaged or of another model') from error
 
 
 def moment(step, epoch_steps):
@@ -159,16 +158,12 @@ def _walk(generator, seeds, frames):
 
 def _add_up(generator, terms):
     """Returns the latents of each term, float32 [n, z_dim]; their means [terms, z_dim]; the result [1, z_dim]."""
-    latents = generator.latents(np.concatenate([term.seeds for term in terms]))
-    members = np.split(latents, np.cumsum([len(term.seeds) for term in terms])[:-1])
+    members = [generator.latents(term.seeds) for term in terms]
     means = np.stack([latents.mean(axis=0) for latents in members])
-    signs = np.array([[term.sign for term in terms]], np.float32)
-    return members, means, signs @ means
+    return members, means, np.array([[term.sign for term in terms]], np.float32) @ means
 
 
 def _film(grids, epoch_steps):
-    if len({picture.shape for _, picture in grids}) > 1:
-        raise UserError('the pictures of the film have different sizes; remove those of another model')
     frames = [sheet([[(picture, moment(step, epoch_steps))]]) for step, picture in grids]
     width = max(frame.shape[1] for frame in frames)  # captions may be wider than small grids
     frames = [np.pad(frame, [(0, 0), (0, width - frame.shape[1]), (0, 0)], constant_values=255) for frame in frames]

@@ -10,7 +10,7 @@ from dcgan.progress import Progress
 from dcgan.sampling.exported import is_statistic
 from dcgan.sampling.generator_checkpoint import load
 from dcgan.sampling.latents import SavedLatent, seed_latents
-from dcgan.sampling.pictures import enlarge, png
+from dcgan.sampling.pictures import enlarge
 from dcgan.sampling.population import population_statistics
 from model import Generator
 
@@ -46,15 +46,16 @@ class TrainedGenerator:
         values = dict(checkpoint.variables)
         if batch_norm == 'population':
             values.update(population_statistics(checkpoint))
-        elif batch_norm == 'moving':
-            _check_moving_averages(checkpoint)
+        elif batch_norm == 'moving' and not any(map(is_statistic, values)):
+            remedy = ', or --weights=trained if the checkpoint has them' if checkpoint.weights == 'ema' else ''
+            raise UserError(f'the {checkpoint.weights} weights of {checkpoint.path} have no moving averages of batch '
+                            f'normalization; use --batch_norm=population{remedy}')
         with tf.Graph().as_default() as graph:
             self._seeds = tf.placeholder(tf.int64, [None], name='seeds')
             self._latents = tf.identity(seed_latents(self._seeds, checkpoint.z_dim), name='z')
             with cpu_kernels():
                 images = Generator(checkpoint.depths, checkpoint.s_size)(self._latents, training=batch_norm == 'batch')
             self._images = tf.identity(to_uint8(images), name='images')
-            self._pngs = tf.map_fn(tf.io.encode_png, self._images, fn_output_signature=tf.string)
             self._session = tf.Session(graph=graph, config=make_session_config('float32'))
             load(self._session, values)
 
@@ -73,14 +74,14 @@ class TrainedGenerator:
         Raises:
           UserError: a saved latent has another length.
         """
-        saved = {index: seed for index, seed in enumerate(seeds) if isinstance(seed, SavedLatent)}
-        numbers = np.array([0 if index in saved else seed for index, seed in enumerate(seeds)], np.int64)
+        numbers = [0 if isinstance(seed, SavedLatent) else seed for seed in seeds]
         latents = self._session.run(self._latents, {self._seeds: numbers})
-        for index, one in saved.items():
-            if len(one.latent) != self.checkpoint.z_dim:
-                raise UserError(f'{one.path} holds {len(one.latent)} numbers; this generator takes '
-                                f'{self.checkpoint.z_dim}; project the photo with this generator')
-            latents[index] = one.latent
+        for latent, seed in zip(latents, seeds, strict=True):
+            if isinstance(seed, SavedLatent):
+                if seed.latent.shape != latent.shape:
+                    raise UserError(f'{seed.path} holds {len(seed.latent)} numbers; this generator takes '
+                                    f'{len(latent)}; project the photo with this generator')
+                latent[:] = seed.latent
         return latents
 
     def images(self, points):
@@ -96,16 +97,16 @@ class TrainedGenerator:
 
     def batches(self, points):
         """Draws ``points`` like ``images``, but yields the images of each batch, uint8 [k, size, size, 3]."""
-        for images in self._draw(self._images, points):
-            yield enlarge(images, self.scale)
-
-    def pngs(self, points):
-        """Draws ``points`` like ``images``, but yields the PNGs of each batch, a list of k bytes."""
-        if self.scale == 1:  # TensorFlow encodes them several times as fast
-            yield from self._draw(self._pngs, points)
-        else:
-            for images in self._draw(self._images, points):  # a batch of large ones may not fit in memory
-                yield [png(enlarge(image[np.newaxis], self.scale)[0]) for image in images]
+        with Progress('drawing', len(points), 'images', delay=1) as bar:  # explore.py draws often and fast
+            for part in np.array_split(points, -(-len(points) // self.batch_size)):
+                part = self.latents(part) if part.dtype == object else part
+                fed = self._seeds if part.ndim == 1 else self._latents
+                try:
+                    images = self._session.run(self._images, {fed: part})
+                except tf.errors.ResourceExhaustedError as error:
+                    raise UserError(f'not enough memory for {len(part)} images at once; lower --batch_size') from error
+                yield enlarge(images, self.scale)
+                bar.update(len(part))
 
     def save(self, folder):
         """Writes a SavedModel with the signatures ``serving_default`` (takes z) and ``seeds``, for any batch size.
@@ -129,35 +130,7 @@ class TrainedGenerator:
         graph = self._session.graph.as_graph_def()
         return tf.graph_util.convert_variables_to_constants(self._session, graph, ['images'])
 
-    def _draw(self, drawn, points):
-        with Progress('drawing', len(points), 'images', delay=1) as bar:  # explore.py draws often and fast
-            for part in np.array_split(points, -(-len(points) // self.batch_size)):
-                part = self.latents(part) if part.dtype == object else part
-                fed = self._seeds if part.ndim == 1 else self._latents
-                try:
-                    yield self._session.run(drawn, {fed: part})
-                except tf.errors.ResourceExhaustedError as error:
-                    raise UserError(f'not enough memory for {len(part)} images at once; use a --batch_size below '
-                                    f'{self.batch_size}') from error
-                bar.update(len(part))
-
 
 def to_uint8(images):
     """Returns images of a generator, a tensor in [-1, 1], as uint8, a tensor of the same shape."""
     return tf.image.convert_image_dtype((images + 1.0) / 2.0, tf.uint8)
-
-
-def _check_moving_averages(checkpoint):
-    """Warns if the moving averages of batch normalization were never updated.
-
-    Raises:
-      UserError: there are none.
-    """
-    moving = {name: value for name, value in checkpoint.variables.items() if is_statistic(name)}
-    if not moving:
-        remedy = ', or --weights=trained if the checkpoint has them' if checkpoint.weights == 'ema' else ''
-        raise UserError(f'the {checkpoint.weights} weights of {checkpoint.path} have no moving averages of batch '
-                        f'normalization; use --batch_norm=population{remedy}')
-    if all((value == float(name.endswith('variance'))).all() for name, value in moving.items()):
-        print(f'warning     the moving averages of {checkpoint.path} are 0 and 1, as before the first step: '
-              'TensorFlow 1 does not update them by itself, nor does the article')

@@ -1,7 +1,5 @@
 """Checkpoints to draw from: finds them, and reads the generator of each."""
 
-import functools
-import itertools
 import math
 import os
 import re
@@ -16,17 +14,15 @@ from dcgan.errors import UserError
 from dcgan.runs.checkpoints import EMA_SUFFIX, CheckpointReader, Checkpoints, require_finite, require_shapes
 from dcgan.runs.event_log import best_of, read_log
 from dcgan.runs.run_directory import RunDirectory
-from dcgan.sampling.exported import PRETRAINED, digest_of, is_statistic, read_exported
+from dcgan.sampling import PRETRAINED
+from dcgan.sampling.exported import digest_of, is_statistic, pretrained, read_exported
 from model import Generator
 
 NETWORK = "the article's generator"
 KERNEL = 'g/reshape/dense/kernel'
 GAMMAS = [f'g/{layer}/batch_normalization/gamma' for layer in ('reshape', 'deconv1', 'deconv2', 'deconv3')]
-MAX_VALUES = 1 << 28  # in an array; at full size the largest has 13.1 million
 
 CHECKPOINT_FILE = re.compile(r'\.(index|meta|data-\d+-of-\d+)$')  # TensorFlow names a checkpoint without these
-ADAM_POWER, ADAM_BETA2 = 'beta2_power', 0.999
-ADAM_MIN_POWER = 1e-30  # below, float32 no longer tells the steps
 
 
 class GeneratorCheckpoint(NamedTuple):
@@ -69,26 +65,28 @@ class GeneratorCheckpoint(NamedTuple):
         return digest_of({name: value for name, value in self.variables.items() if not is_statistic(name)})
 
 
-def open_run(model_dir):
-    """Returns the Path of a run directory.
+def open_run(model_dir, pretrained_name=PRETRAINED[0]):
+    """Returns the Path of a run directory; without one, None, that of the pretrained generator of a name.
 
     Raises:
       UserError: it does not exist, or TensorFlow would not find checkpoints in it.
     """
+    if model_dir is None:
+        return pretrained(pretrained_name)
     path = RunDirectory(model_dir).path
-    if not model_dir or not os.path.isdir(path):
-        raise UserError(f'the run directory {model_dir!r} {"is a file" if os.path.isfile(path) else "does not exist"}'
+    if not path.is_dir():
+        raise UserError(f'the run directory {model_dir} {"is a file" if os.path.isfile(path) else "does not exist"}'
                         f'{_runs_in(path.parent)}')
     return path
 
 
-def find(model_dir, wanted):
+def find(run, wanted):
     """Finds checkpoints.
 
     Args:
-      model_dir: the run directory, a Path; None is that of the pretrained generator.
+      run: a run directory or an exported generator, as ``open_run`` returns it.
       wanted: 'latest', the newest that can be read; 'best', with the lowest distance in the log; 'all'; a step, in
-        digits; or the path of a checkpoint, absolute or relative to here or to ``model_dir``.
+        digits; or the path of a checkpoint, absolute or relative to here or to ``run``.
 
     Returns:
       Their paths, at least one, by step. Those that 'latest' skips are reported.
@@ -97,32 +95,26 @@ def find(model_dir, wanted):
       UserError: there is no such checkpoint.
     """
     if not re.fullmatch('latest|best|all|[0-9]+', wanted):
-        return [_find_path(model_dir, wanted)]
-    if model_dir is None and wanted == 'latest':
-        return [PRETRAINED]
-    if model_dir is None:
-        raise UserError(f'--checkpoint={wanted:.20} needs a run; name its directory with --model_dir'
-                        f'{_runs_in(Path("runs"))}')
-    checkpoints = Checkpoints(RunDirectory(model_dir))
-    steps = checkpoints.steps()
-    if not steps:
-        others = _checkpoints_in(model_dir)
-        raise UserError(f'{model_dir} holds no checkpoint model.ckpt-N' + (
-            f', but {", ".join(others)}; use --checkpoint={model_dir / others[0]}' if others else
-            f'; python train.py --model_dir={model_dir} makes them{_runs_in(model_dir)}'))
-    if wanted.isdecimal():
-        if wanted not in map(str, steps):
-            raise UserError(f'{model_dir} holds no checkpoint of step {wanted:.20}; it holds '
-                            f'{", ".join(map(str, steps))}')
-        return [checkpoints.path(wanted)]
+        return [_find_path(run, wanted)]
+    if not run.is_dir():
+        if wanted in ('latest', 'all'):
+            return [run]
+        raise UserError(f'--checkpoint={wanted:.20} needs a run; name its directory with --model_dir')
+    checkpoints = Checkpoints(RunDirectory(run))
+    paths = {str(step): checkpoints.path(step) for step in checkpoints.steps()}
+    if not paths:
+        raise _no_checkpoint(run, 'model.ckpt-N')
+    if wanted == 'all':
+        return list(paths.values())
+    if wanted == 'latest':
+        return [next(read_all(list(paths.values())[::-1])).path]
     if wanted == 'best':
-        _, best = best_of(entry for entry in read_log(model_dir / 'log.jsonl') if entry['step'] in steps)
-        if best is None:
-            raise UserError(f'training measured no checkpoint of {model_dir}; train with --evaluate_steps, or measure '
-                            f'all: python evaluate.py --model_dir={model_dir} --checkpoint=all')
-        return [checkpoints.path(best)]
-    paths = [checkpoints.path(step) for step in steps]
-    return paths if wanted == 'all' else [next(read_all(paths[::-1])).path]
+        _, wanted = best_of(entry for entry in read_log(run / 'log.jsonl') if str(entry['step']) in paths)
+        if wanted is None:
+            raise UserError(f'training measured no checkpoint of {run}; train with --evaluate_steps')
+    if str(wanted) not in paths:
+        raise _no_checkpoint(run, f'of step {wanted:.20}')
+    return [paths[str(wanted)]]
 
 
 def read_all(paths, weights='trained'):
@@ -131,7 +123,7 @@ def read_all(paths, weights='trained'):
     Raises:
       UserError: none can be read.
     """
-    is_empty = True
+    readable = 0
     for path in paths:
         try:
             checkpoint = read(path, weights)
@@ -139,10 +131,10 @@ def read_all(paths, weights='trained'):
             if len(paths) == 1:
                 raise
             tqdm.write(f'warning     {error}; skipping it')  # there may be a progress bar
-            continue
-        is_empty = False
-        yield checkpoint
-    if is_empty:
+        else:
+            readable += 1
+            yield checkpoint
+    if not readable:
         raise UserError('there is no checkpoint to draw from')
 
 
@@ -168,23 +160,18 @@ def read(path, weights='trained'):
     shapes = {name.removesuffix(suffix): shape for name, shape in reader.shapes.items() if name.endswith(suffix)}
     if weights == 'ema' and not shapes:
         raise UserError(f'{path} has no averaged weights, which train.py keeps with --ema_decay; use --weights=trained')
-    *parts, expected = _architecture(path, shapes)
-    variables = reader.read(expected, NETWORK, suffix)
-    step = step_of(path)
-    if step is None and ADAM_POWER in reader.shapes:
-        step = _steps_of_adam(**reader.read({ADAM_POWER: []}, 'an Adam optimizer'))
-    return GeneratorCheckpoint(path, variables, *parts, weights, step, {})
+    *architecture, expected = _architecture(path, shapes)
+    return GeneratorCheckpoint(path, reader.read(expected, NETWORK, suffix), *architecture, weights, step_of(path), {})
 
 
 def _from_exported(path, weights):
     about, values = read_exported(path)
     if weights not in ('auto', about['weights']):
         raise UserError(f'{path} has {about["weights"]} weights only; use --weights={about["weights"]}')
-    *parts, _ = _architecture(path, {name: list(value.shape) for name, value in values.items()})
+    *architecture, _ = _architecture(path, {name: list(value.shape) for name, value in values.items()})
     require_finite(path, values)
-    statistics = {name: value for name, value in values.items() if is_statistic(name)}
-    variables = {name: value for name, value in values.items() if not is_statistic(name)}
-    return GeneratorCheckpoint(path, variables, *parts, about['weights'], about['step'], statistics)
+    statistics = {name: values.pop(name) for name in list(values) if is_statistic(name)}
+    return GeneratorCheckpoint(path, values, *architecture, about['weights'], about['step'], statistics)
 
 
 def _architecture(path, shapes):
@@ -195,42 +182,25 @@ def _architecture(path, shapes):
       shapes: {name: list} of its variables. Moving averages may be missing.
 
     Raises:
-      UserError: these are not the variables of the article's generator, or they are too large.
+      UserError: these are not the variables of the article's generator.
     """
     for name, rank in [*((gamma, 1) for gamma in GAMMAS), (KERNEL, 2)]:
         if len(shapes.get(name, [])) != rank or 0 in shapes[name]:
             require_shapes(path, shapes, {name: ['a number above 0'] * rank}, NETWORK)
     (z_dim, units), depths = shapes[KERNEL], [shapes[gamma][0] for gamma in GAMMAS]
     s_size = max(1, math.isqrt(units // depths[0]))
-    channels = [*depths, 3]
-    largest = max(z_dim * units, *(25 * first * second for first, second in itertools.pairwise(channels)),
-                  *(depth * (s_size << layer) ** 2 for layer, depth in enumerate(channels)))
-    if largest > MAX_VALUES:  # out of memory, TensorFlow may crash instead of raising
-        raise UserError(f'{path} is too large to draw from: an array would have {largest:,} values; the limit is '
-                        f'{MAX_VALUES:,}')
-    expected = {name: shape for name, shape in _shapes(z_dim, s_size, *depths).items()
-                if name in shapes or not is_statistic(name)}
+    with tf.Graph().as_default():
+        Generator(depths, s_size)(tf.zeros([1, z_dim]))
+        expected = {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()
+                    if variable.op.name in shapes or not is_statistic(variable.op.name)}
     require_shapes(path, shapes, expected, NETWORK)
     return z_dim, s_size, depths, expected
-
-
-@functools.lru_cache(maxsize=1)  # a run has many checkpoints of one shape
-def _shapes(z_dim, s_size, *depths):
-    """Returns {name: list}, the shapes of all variables of a generator."""
-    with tf.Graph().as_default():
-        Generator(list(depths), s_size)(tf.zeros([1, z_dim]))
-        return {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()}
 
 
 def step_of(path):
     """Returns the step in the name of a checkpoint; None if there is none."""
     step = re.search(r'-(\d{1,13})$', path.name)
     return step and int(step[1])
-
-
-def _steps_of_adam(beta2_power):
-    """Returns the updates that Adam has done, by the power of beta2 that it keeps; None if there are too many."""
-    return round(math.log(beta2_power, ADAM_BETA2)) - 1 if ADAM_MIN_POWER < beta2_power < 1 else None
 
 
 def label_of(path):
@@ -252,21 +222,22 @@ def load(session, values):
                  if variable.op.name in values})
 
 
-def _find_path(model_dir, wanted):
+def _find_path(run, wanted):
     stem = os.path.expanduser(CHECKPOINT_FILE.sub('', wanted))
-    paths = [stem] if model_dir is None else [stem, os.path.join(model_dir, stem)]
+    paths = [Path(stem), (run if run.is_dir() else Path()) / stem]
     for path in paths:
         if os.path.isfile(f'{path}.index') or os.path.isfile(path):  # TensorFlow once wrote a single file
-            return Path(path)
+            return path
     if os.path.isdir(stem):
         raise UserError(f'{wanted} is a folder; use --model_dir={wanted} to draw from its newest checkpoint')
-    folder = Path(paths[-1]).parent
-    raise UserError(f'there is no checkpoint {wanted!r}; {folder} holds {", ".join(_checkpoints_in(folder)) or "none"}')
+    raise _no_checkpoint(paths[-1].parent, repr(wanted))
 
 
-def _checkpoints_in(folder):
-    """Returns the names of the checkpoints in a folder."""
-    return sorted(path.name.removesuffix('.index') for path in folder.glob('*.index'))
+def _no_checkpoint(folder, wanted):
+    """Returns the UserError for a checkpoint that a folder does not hold, which names those that it holds."""
+    found = ', '.join(sorted(path.name.removesuffix('.index') for path in folder.glob('*.index')))
+    return UserError(f'{folder} holds no checkpoint {wanted}' + (
+        f', but {found}; name one with --checkpoint' if found else f'; python train.py makes them{_runs_in(folder)}'))
 
 
 def _runs_in(folder):

@@ -15,20 +15,14 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from dcgan.errors import UserError, reason_of
-from dcgan.files import read_file
-from dcgan.sampling.exported import DAMAGED
 
 MAX_SEEDS = 10_000_000  # at once
 MAX_SEED = 2**63 - 1
-MAX_LENGTH = 1 << 20  # characters
-MAX_BYTES = 1 << 20  # of the file of a latent; one of the article has 528
 SUFFIX = '.npy'
 
-# One token after the other: a sign, then a mean, a file or a seed. A file stands between spaces, for its name may have
-# signs, and so that no part of the text is searched twice.
-SIGN = re.compile(r'[+-]')
-OPERAND = re.compile(r'mean\s*\(([^()]*)\)|(?<!\S)[^\s()]+\.(?i:npy)(?!\S)|\d+', re.ASCII)
-SPACE = re.compile(r'\s*')
+# A term of a sum: a sign, then a mean, a file or a seed. A file stands between spaces, for its name may have signs, and
+# so that no part of the text is searched twice.
+TERM = re.compile(r' ?([+-]?) ?(mean ?\(([^()]*)\)|(?<!\S)[^\s()]+\.(?i:npy)(?!\S)|\d+)', re.ASCII)
 
 
 def seed_latents(seeds, z_dim):
@@ -75,8 +69,6 @@ def parse_seeds(text, max_seeds=MAX_SEEDS, read_files=False):
     Raises:
       UserError: it is invalid, names too many, or a file holds no latent.
     """
-    if len(text) > MAX_LENGTH:
-        raise UserError(f'the list of seeds has {len(text):,} characters; the limit is {MAX_LENGTH:,}')
     parts, count = [], 0
     for part in map(str.strip, text.split(',')):
         is_file = read_files and part.lower().endswith(SUFFIX)
@@ -92,13 +84,9 @@ def parse_seeds(text, max_seeds=MAX_SEEDS, read_files=False):
 def _parse_range(text):
     """Returns the first and the last seed of '7' or '100-163'."""
     match = re.fullmatch(r'(\d{1,19})(?:\s*-\s*(\d{1,19}))?', text, re.ASCII)
-    if not match:
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+    if not first <= last <= MAX_SEED:
         raise UserError(f'invalid seed {_shorten(text)}; expected e.g. 7,100-163')
-    first, last = int(match[1]), int(match[2] or match[1])
-    if last < first:
-        raise UserError(f'invalid range {first}-{last} of seeds; expected {last}-{first}')
-    if last > MAX_SEED:
-        raise UserError(f'invalid seed {last}; the largest is {MAX_SEED}')
     return first, last
 
 
@@ -122,16 +110,11 @@ def read_latent(text):
     """
     path = Path(os.path.expanduser(text))
     try:
-        latent = np.lib.format.read_array(io.BytesIO(read_file(path, MAX_BYTES)), allow_pickle=False)
-        if latent.ndim != 1 or latent.dtype != np.float32:
-            raise ValueError('it is not a float32 array of one dimension')
-        if not np.isfinite(latent).all():
-            raise ValueError('it holds NaN or infinite values')
-    except OSError as error:
-        raise UserError(f'cannot read {path}: {reason_of(error)}; sample.py --project saves a latent') from error
-    except DAMAGED as error:
-        reason = str(error).partition('\n')[0]
-        raise UserError(f'{path} holds no latent: {reason}; expected a file that sample.py --project saved') from error
+        latent = np.load(path)
+        if latent.ndim != 1 or latent.dtype != np.float32 or not np.isfinite(latent).all():
+            raise ValueError('it is not a float32 array of one dimension with finite values')
+    except Exception as error:  # NumPy raises nearly anything for another file
+        raise UserError(f'cannot read {path}: {reason_of(error)}; expected a latent by sample.py --project') from error
     return SavedLatent(path, latent)
 
 
@@ -179,25 +162,20 @@ def parse_sum(text, max_seeds=MAX_SEEDS, read_files=False):
     Raises:
       UserError: it is invalid, or has too many seeds.
     """
-    if len(text) > MAX_LENGTH:
-        raise UserError(f'the sum has {len(text):,} characters; the limit is {MAX_LENGTH:,}')
-    terms, count = [], 0
-    index = SPACE.match(text).end()
+    text = ' '.join(text.split())
+    terms, count, index = [], 0, 0
     while index < len(text) or not terms:
-        start, sign = index, SIGN.match(text, index)
-        index = SPACE.match(text, sign.end()).end() if sign else index
-        operand = OPERAND.match(text, index)
-        if not operand or (terms and not sign):
-            spaces = ', with spaces around a file' if read_files and SUFFIX in text[start:] else ''
-            raise UserError(f'invalid sum at {_shorten(text[start:])}; expected e.g. "mean(7,9,12) - mean(3,4) + 20"'
-                            f'{spaces}')
-        seeds = parse_seeds(operand[0] if operand[1] is None else operand[1], max_seeds, read_files)
-        name = operand[0] if operand[1] is not None else str(seeds[0])
-        terms.append(Term(-1 if sign and sign[0] == '-' else 1, name, seeds))
-        count += len(seeds)
+        match = TERM.match(text, index)
+        if not match or (terms and not match[1]):
+            spaces = ', with spaces around a file' if read_files and SUFFIX in text[index:] else ''
+            raise UserError(f'invalid sum at {_shorten(text[index:].strip())}; expected e.g. "mean(7,9,12) - mean(3,4) '
+                            f'+ 20"{spaces}')
+        sign, operand, members = match.groups()
+        seeds = parse_seeds(operand if members is None else members, max_seeds, read_files)
+        terms.append(Term(-1 if sign == '-' else 1, str(seeds[0]) if members is None else operand, seeds))
+        count, index = count + len(seeds), match.end()
         if count > max_seeds:
             raise UserError(f'the sum names more than {max_seeds:,} seeds')
-        index = SPACE.match(text, operand.end()).end()
     return terms
 
 

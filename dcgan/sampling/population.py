@@ -6,23 +6,19 @@ where batch statistics drew faces. So the statistics are estimated for each chec
 Wu and Johnson, "Rethinking 'Batch' in BatchNorm" (2021).
 """
 
-import zlib
-
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 from dcgan.cpu_kernels import cpu_kernels
 from dcgan.device import make_session_config
-from dcgan.errors import UserError, reason_of
-from dcgan.files import replacing
+from dcgan.errors import UserError
 from dcgan.progress import Progress
-from dcgan.sampling.exported import DAMAGED
+from dcgan.sampling.array_cache import cached_arrays
 from dcgan.sampling.generator_checkpoint import load
 from model import Generator
 
 # Batches of the article's size. Eight times as many change faces by 0.6 in 255 on average (full size, steps 100, 620).
 BATCHES, BATCH_SIZE = 4, 128
-PROTOCOL = f'{BATCHES} batches of {BATCH_SIZE} latents, 1'  # by which a cached file was estimated
 
 
 def population_statistics(checkpoint):
@@ -37,36 +33,15 @@ def population_statistics(checkpoint):
     Raises:
       UserError: there is not enough memory to estimate them.
     """
-    if checkpoint.statistics:
-        return checkpoint.statistics
+    made_of = f'{checkpoint.digest} {BATCHES} batches of {BATCH_SIZE} latents, 1'
     path = cached_statistics(checkpoint.path, checkpoint.weights)
-    made_of = f'{checkpoint.digest} {PROTOCOL}'
-    statistics = _read_cached(path, made_of)
-    if not statistics:
-        statistics = _estimate(checkpoint)
-        try:
-            with replacing(path) as part, part.open('wb') as file:
-                np.savez(file, made_of=made_of, **statistics)
-        except OSError as error:
-            print(f'warning     cannot write {path}: {reason_of(error)}; the population statistics will be estimated '
-                  'again next time')
-    return statistics
+    return checkpoint.statistics or cached_arrays(path, made_of, lambda: _estimate(checkpoint))
 
 
 def cached_statistics(path, weights):
     """Returns the Path where the statistics of a checkpoint at a Path are cached."""
     suffix = '' if weights == 'trained' else f'.{weights}'
     return path.with_name(f'{path.name}{suffix}.population.npz')
-
-
-def _read_cached(path, made_of):
-    """Returns cached statistics; {} if they are of other weights, or damaged."""
-    try:
-        with np.load(path) as cached:
-            statistics = dict(cached)
-    except (OSError, zlib.error, *DAMAGED):
-        return {}
-    return statistics if str(statistics.pop('made_of', '')) == made_of else {}
 
 
 def _estimate(checkpoint):
@@ -82,8 +57,7 @@ def _estimate(checkpoint):
             moments = [session.run([layer.outputs[1:3] for layer in layers], {batch: number})
                        for number in Progress('population statistics', BATCHES, 'batches').of(range(BATCHES))]
         except tf.errors.ResourceExhaustedError as error:
-            raise UserError(f'not enough memory for the population statistics of {checkpoint.path}, which take '
-                            f'{BATCH_SIZE} images at once; use --batch_norm=batch with a small --batch_size') from error
+            raise UserError(f'not enough memory for {BATCH_SIZE} images at once; use --batch_norm=batch') from error
     statistics = {}
     for layer, of_layer in zip(layers, zip(*moments, strict=True), strict=True):
         means, variances = (np.stack(values).astype(np.float64) for values in zip(*of_layer, strict=True))

@@ -18,9 +18,8 @@ from dcgan.progress import Progress
 from dcgan.runs.checkpoints import CheckpointReader
 from dcgan.sampling.generator import to_uint8
 from dcgan.sampling.generator_checkpoint import load
-from dcgan.sampling.neighbours import nearest
 from dcgan.sampling.population import population_statistics
-from dcgan.sampling.real_images import crop_setting
+from dcgan.sampling.real_images import nearest, settings_of
 from model import Discriminator, Generator
 
 SEEDS, STARTS, STEPS = 512, 8, 200  # the nearest of the first seeds are where the descent starts
@@ -38,82 +37,73 @@ class Projection(NamedTuple):
       photo, face: uint8 [size, size, 3].
       latent: of the face, float32 [z_dim] in [-1, 1].
       distance: the root mean square difference of the two, in gray levels (0 to 255).
+      by_features: whether the features of a discriminator were compared, too.
     """
 
     photo: np.ndarray
     face: np.ndarray
     latent: np.ndarray
     distance: float
+    by_features: bool
 
 
-class Projector:
-    """Finds the nearest faces of a generator; keeps its graph and session, which its context closes."""
+def project(generator, photo):
+    """Returns the Projection of a photo, uint8 [size, size, 3]; the same one each time.
 
-    def __init__(self, generator):
-        """Builds the graph and draws the faces of the first seeds.
+    Args:
+      generator: a TrainedGenerator.
+      photo: as ``read_photo`` returns it.
 
-        Args:
-          generator: a TrainedGenerator.
+    Raises:
+      UserError: the discriminator in the generator's checkpoint is not the article's.
+    """
+    checkpoint, photos = generator.checkpoint, photo[np.newaxis]
+    with tf.Graph().as_default() as graph, cpu_kernels():
+        z = tf.placeholder(tf.float32, [None, checkpoint.z_dim])
+        target = tf.placeholder(tf.float32, photos.shape)
+        generated = Generator(checkpoint.depths, checkpoint.s_size)(z)
+        images = to_uint8(generated)
+        losses = tf.reduce_mean(tf.square(generated - target), axis=[1, 2, 3])
+        features, discriminator = _features(tf.concat([target, generated], axis=0), checkpoint.path)
+        if features is not None:
+            differences = tf.reduce_mean(tf.square(features[1:] - features[:1]), axis=[1, 2, 3])
+            losses += FEATURE_WEIGHT * differences / (tf.reduce_mean(tf.square(features[:1])) + 1e-6)
+        [gradients] = tf.gradients(losses, z)
+    with tf.Session(graph=graph, config=make_session_config('float32')) as session:
+        load(session, {**checkpoint.variables, **population_statistics(checkpoint), **discriminator})
+        latents = generator.latents(np.arange(SEEDS))
+        parts = np.array_split(latents, -(-SEEDS // min(generator.batch_size, SEEDS)))
+        found, _ = nearest(photos, np.concatenate([session.run(images, {z: part}) for part in parts]), STARTS)
+        starts = latents[found[0]]
+        latents = np.concatenate([_descend(starts, lambda latents: session.run(
+            [losses, gradients], {z: latents, target: photos / 127.5 - 1})), starts])
+        faces = session.run(images, {z: latents})
+    [[best]], [[distance]] = nearest(photos, faces, 1)
+    return Projection(photo, faces[best], latents[best], float(distance), features is not None)
 
-        Raises:
-          UserError: the discriminator in its checkpoint is not the article's.
-        """
-        checkpoint = generator.checkpoint
-        with tf.Graph().as_default() as graph, cpu_kernels():
-            self._z = tf.placeholder(tf.float32, [None, checkpoint.z_dim])
-            self._photo = tf.placeholder(tf.float32, [1, checkpoint.size, checkpoint.size, 3])
-            images = Generator(checkpoint.depths, checkpoint.s_size)(self._z)
-            self._images = to_uint8(images)
-            self._losses = tf.reduce_mean(tf.square(images - self._photo), axis=[1, 2, 3])
-            features, discriminator = _features(tf.concat([self._photo, images], axis=0), checkpoint.path)
-            self.has_features = features is not None
-            if self.has_features:
-                differences = tf.reduce_mean(tf.square(features[1:] - features[:1]), axis=[1, 2, 3])
-                self._losses += FEATURE_WEIGHT * differences / (tf.reduce_mean(tf.square(features[:1])) + 1e-6)
-            [self._gradients] = tf.gradients(self._losses, self._z)
-            self._session = tf.Session(graph=graph, config=make_session_config('float32'))
-            load(self._session, {**checkpoint.variables, **population_statistics(checkpoint), **discriminator})
-        self._latents = generator.latents(np.arange(SEEDS))
-        self._faces = np.concatenate([self._draw(part) for part in np.array_split(
-            self._latents, -(-SEEDS // min(generator.batch_size, SEEDS)))])
 
-    def __enter__(self):
-        return self
+def _descend(latents, slope):
+    """Returns the best latents, float32 [k, z_dim], after Adam's steps.
 
-    def __exit__(self, *exception):
-        self._session.close()
+    They are clipped to the range that the generator was trained on. A tanh would also keep them in it, but its
+    gradient vanishes at the ends, so they could not leave these again.
 
-    def project(self, photo):
-        """Returns the Projection of a photo, uint8 [size, size, 3]; the same one each time. Threads may share it."""
-        found, _ = nearest(photo[np.newaxis], self._faces, STARTS)
-        starts = self._latents[found[0]]
-        latents = np.concatenate([self._descend(starts, photo[np.newaxis] / 127.5 - 1), starts])
-        faces = self._draw(latents)
-        best, distances = nearest(photo[np.newaxis], faces, 1)
-        return Projection(photo, faces[best[0, 0]], latents[best[0, 0]], float(distances[0, 0]))
-
-    def _descend(self, latents, photo):
-        """Returns the best latents, float32 [k, z_dim], after Adam's steps from latents, float32 [n, z_dim].
-
-        They are clipped to the range that the generator was trained on. A tanh would also keep them in it, but its
-        gradient vanishes at the ends, so they could not leave these again.
-        """
-        mean = square = np.zeros_like(latents)
-        for step in Progress('projecting', STEPS, 'steps', delay=1).of(range(1, STEPS + 1)):
-            losses, gradients = self._session.run([self._losses, self._gradients],
-                                                  {self._z: latents, self._photo: photo})
-            if step == NARROWED:
-                best = np.argsort(losses, kind='stable')[:KEPT]
-                latents, mean, square, gradients = (values[best] for values in (latents, mean, square, gradients))
-            mean = BETA1 * mean + (1 - BETA1) * gradients
-            square = BETA2 * square + (1 - BETA2) * np.square(gradients)
-            rate = RATE * (1 + np.cos(np.pi * (step - 1) / STEPS)) / 2
-            change = mean / (1 - BETA1 ** step) / (np.sqrt(square / (1 - BETA2 ** step)) + 1e-12)
-            latents = np.clip(latents - rate * change, -1, 1).astype(np.float32)
-        return latents
-
-    def _draw(self, latents):
-        return self._session.run(self._images, {self._z: latents})
+    Args:
+      latents: to start from, float32 [n, z_dim].
+      slope: function of latents; returns the loss of each, and its gradient.
+    """
+    mean = square = np.zeros_like(latents)
+    for step in Progress('projecting', STEPS, 'steps', delay=1).of(range(1, STEPS + 1)):
+        losses, gradients = slope(latents)
+        if step == NARROWED:
+            best = np.argsort(losses, kind='stable')[:KEPT]
+            latents, mean, square, gradients = (values[best] for values in (latents, mean, square, gradients))
+        mean = BETA1 * mean + (1 - BETA1) * gradients
+        square = BETA2 * square + (1 - BETA2) * np.square(gradients)
+        rate = RATE * (1 + np.cos(np.pi * (step - 1) / STEPS)) / 2
+        change = mean / (1 - BETA1 ** step) / (np.sqrt(square / (1 - BETA2 ** step)) + 1e-12)
+        latents = np.clip(latents - rate * change, -1, 1).astype(np.float32)
+    return latents
 
 
 def read_photo(encoded, checkpoint, max_memory=MAX_MEMORY, max_seconds=MAX_SECONDS):
@@ -128,7 +118,8 @@ def read_photo(encoded, checkpoint, max_memory=MAX_MEMORY, max_seconds=MAX_SECON
       UserError: it is damaged, too large, in another format, or lacks the shape that the run's crop expects; or the
         settings of the run are damaged.
     """
-    return decode_one(encoded, crop_setting(checkpoint.run), checkpoint.size, max_memory, max_seconds)
+    crop = settings_of(checkpoint.run).get('crop', 'auto')
+    return decode_one(encoded, crop, checkpoint.size, max_memory, max_seconds)
 
 
 def _features(images, path):

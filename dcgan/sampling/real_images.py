@@ -1,14 +1,19 @@
-"""The real images of a run: those that it was trained on, or others to compare its faces with."""
+"""The real images of a run, those that it was trained on or others, and those that are nearest to a face."""
 
 from typing import NamedTuple
+
+import numpy as np
 
 from data.crop import CROPS
 from data.order import steps_per_epoch
 from data.pack import Pack, make_pack
 from data.source import open_source
 from dcgan.errors import UserError
+from dcgan.progress import Progress
 from dcgan.runs.run_directory import RunDirectory
 from dcgan.sampling.exported import read_exported
+
+BLOCK = 16  # images at once, which the processor's cache holds
 
 
 class RealImages(NamedTuple):
@@ -43,15 +48,6 @@ def settings_of(run):
     return RunDirectory(run).read_config() if (run / 'config.json').exists() else {}
 
 
-def crop_setting(run):
-    """Returns how the images of a run were cropped, 'auto' or a name in ``CROPS``; same argument as ``settings_of``.
-
-    Raises:
-      UserError: the settings are damaged.
-    """
-    return settings_of(run).get('crop', 'auto')
-
-
 def epoch_steps_of(run):
     """Returns the steps of an epoch of a run, as ``settings_of`` takes it; None if that is not known."""
     config = settings_of(run)
@@ -75,7 +71,7 @@ def open_real_images(run, size, dataset_dir, cache_dir):
     config = settings_of(run)
     if 'dataset_dir' not in config and dataset_dir is None:
         raise UserError(f'{run} does not say which images it was trained on; name them with --dataset_dir')
-    crop = crop_setting(run)
+    crop = config.get('crop', 'auto')
     try:
         source = open_source(config['dataset_dir'] if dataset_dir is None else dataset_dir)
     except UserError as error:
@@ -108,9 +104,33 @@ def open_training_images(run, size, dataset_dir, cache_dir):
     return images
 
 
+def nearest(faces, images, count):
+    """Finds the images nearest to each face by Euclidean distance between pixels.
+
+    Args:
+      faces: uint8 [m, size, size, 3].
+      images: uint8 [n, size, size, 3], e.g. those of a pack.
+      count: images to find for each face; all, if there are fewer.
+
+    Returns:
+      Their indices, int64 [m, k], the nearest first, and their distances, float32 [m, k]: the root mean square
+      difference, in gray levels (0 to 255).
+    """
+    faces = faces.reshape(len(faces), -1).astype(np.float32)
+    squares = np.empty([len(faces), len(images)], np.float32)
+    with Progress('comparing', len(images), 'images', delay=1) as bar:
+        for start in range(0, len(images), BLOCK):
+            block = images[start:start + BLOCK].reshape(-1, faces.shape[1]).astype(np.float32)
+            for face, of_face in zip(faces, squares, strict=True):  # on processors, faster than by a matrix product
+                difference = block - face
+                of_face[start:start + BLOCK] = np.einsum('ij,ij->i', difference, difference)
+            bar.update(len(block))
+    found = np.stack([np.argsort(of_face, kind='stable')[:count] for of_face in squares])
+    return found, np.sqrt(np.take_along_axis(squares, found, axis=1) / faces.shape[1])
+
+
 def _describe_crop(crop, pack):
     height, width = pack.source_shape
-    box = pack.rows, pack.columns
-    name = next((name for name, kept in CROPS.items() if kept == box and crop == 'auto'), crop)
-    return (f'{name}: rows {box[0].start}:{box[0].stop}, columns {box[1].start}:{box[1].stop} of '
-            f'{width}x{height}')
+    rows, columns = pack.rows, pack.columns
+    name = next((name for name, kept in CROPS.items() if kept == (rows, columns) and crop == 'auto'), crop)
+    return f'{name}: rows {rows.start}:{rows.stop}, columns {columns.start}:{columns.stop} of {width}x{height}'

@@ -23,14 +23,18 @@ class CollapseDetector:
     SIGNS = ('spread', MIN_SPREAD, 'faces much alike'), ('d_loss', MIN_D_LOSS, 'discriminator nearly always right')
 
     def __init__(self, entries=()):
-        """Takes what the run has logged so far, so that a resumed run detects what an uninterrupted one would."""
+        """Starts a detector.
+
+        Args:
+          entries: what the run has logged so far, so that a resumed run detects what an uninterrupted one would.
+        """
         self.message = ''
         self._window = collections.deque()
         for entry in entries:
             self.update(entry)
 
     def update(self, entry):
-        """Takes the next entry of the log, {'step', 'spread', 'd_loss'}."""
+        """Adds the next entry of the log, {'step', 'spread', 'd_loss'}."""
         window, begin = self._window, entry['step'] - WINDOW
         window.append(entry)
         while len(window) > MIN_ENTRIES and window[1]['step'] <= begin:

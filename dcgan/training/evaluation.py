@@ -18,8 +18,14 @@ class TrainingEvaluator:
     """
 
     def __init__(self, graph, real_images, checkpoints, entries, cache_dir):
-        """Takes a TrainGraph, the RealImages of the training, the Checkpoints, whose best it sets, the entries of the
-        log so far, and the folder of temporary files.
+        """Prepares the metrics.
+
+        Args:
+          graph: the TrainGraph.
+          real_images: the RealImages of the training.
+          checkpoints: the Checkpoints, whose best it sets.
+          entries: of the log so far.
+          cache_dir: folder of temporary files.
 
         Raises:
           UserError: there are too few images, or they are too small.

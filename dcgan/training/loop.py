@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -16,9 +17,10 @@ from dcgan.distributed.heartbeat import JOIN_TIMEOUT
 from dcgan.errors import UserError
 from dcgan.runs.checkpoints import Checkpoints
 from dcgan.runs.run_directory import RunDirectory, default_model_dir
-from dcgan.runs.settings import DEFAULTS, MAY_DIFFER
+from dcgan.runs.settings import MAY_DIFFER
 from dcgan.sampling.pictures import grid
 from dcgan.sampling.real_images import real_images_of
+from dcgan.signals import handling_stop_signals
 from dcgan.training.graph import build_graph
 from dcgan.training.header import print_end, print_header
 from dcgan.training.hooks import SharedStopHook, StopHook, SyncCheckHook, chief_hooks
@@ -60,10 +62,11 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
             return None
 
         saver = tf.train.Saver(max_to_keep=0)  # Checkpoints decides which to keep
-        stop = stack.enter_context(SharedStopHook(cluster) if cluster.world_size > 1 else StopHook())
+        stop = SharedStopHook(cluster) if cluster.world_size > 1 else StopHook()
+        stack.enter_context(handling_stop_signals(stop.answer))
         hooks = [tf.train.StopAtStepHook(last_step=schedule.last_step), stop]
         if cluster.world_size > 1:
-            hooks.append(SyncCheckHook(cluster, graph.metrics, schedule))
+            hooks.append(SyncCheckHook(graph, schedule, cluster))
         if run:
             run.directory.write_config(record)
             run.directory.write('reals.png', grid(pack.images[:64], 8, 8))
@@ -77,8 +80,9 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
         session = stack.enter_context(tf.train.SingularMonitoredSession(
             hooks, scaffold, cluster.target, cluster.session_config(make_session_config(config.precision, config.xla)),
             str(run.directory.path) if run else None))
+        stepper = stack.enter_context(ThreadPoolExecutor(1))  # Python answers signals while its main thread waits there
         while not session.should_stop():
-            _, metrics = session.run([graph.train_op, graph.metrics])
+            _, metrics = stepper.submit(session.run, [graph.train_op, graph.metrics]).result()
     if run:
         print_end(run)
     return stop.number if metrics['step'] < schedule.last_step else None
@@ -86,7 +90,7 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
 
 @contextlib.contextmanager
 def _open_run(config, model_dir, source):
-    """Gives the Checkpoints of a run directory, locked, the latest found; refuses settings that are not the run's."""
+    """Yields the Checkpoints of a run directory, locked, the latest found; refuses settings that are not the run's."""
     directory = RunDirectory(model_dir or default_model_dir(source.name))
     require_outside(source, directory.path)
     with directory.locked():
@@ -114,8 +118,7 @@ def _synchronize(record, run, cluster):
     """Returns the step that all workers start from, after checking that all train the same run."""
     first_step = 0
     if run and run.latest is not None:
-        run.directory.require_same(record)
-        _warn_of_changes({**DEFAULTS, **run.directory.read_config()}, record)
+        _warn_of_changes(run.directory.require_same(record), record)
         first_step = run.latest
     compared = {name: value for name, value in record.items() if name not in MAY_DIFFER}
     gathered = cluster.all_gather_object({**compared, 'step': first_step})

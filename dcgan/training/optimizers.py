@@ -7,7 +7,12 @@ class AllReduceOptimizer(tf.train.Optimizer):
     """Averages the gradients over all workers before another optimizer applies them, as Horovod's does."""
 
     def __init__(self, optimizer, cluster):
-        """Takes the optimizer and the Cluster."""
+        """Wraps an optimizer.
+
+        Args:
+          optimizer: a tf.train.Optimizer.
+          cluster: the Cluster.
+        """
         super().__init__(use_locking=False, name='AllReduce')
         self._optimizer = optimizer
         self._cluster = cluster

@@ -8,9 +8,9 @@ import numpy as np
 from dcgan.progress import Progress
 from dcgan.sampling.draw import neighbours
 from dcgan.sampling.generator import TrainedGenerator
-from dcgan.sampling.generator_checkpoint import find, read, read_all, step_of
+from dcgan.sampling.generator_checkpoint import find, open_run, read, read_all, step_of
 from dcgan.sampling.population import cached_statistics, population_statistics
-from dcgan.sampling.projection import Projector
+from dcgan.sampling.projection import project
 from dcgan.sampling.real_images import epoch_steps_of, open_training_images
 
 
@@ -30,25 +30,26 @@ class Explorer:
         ``draw.neighbours`` does for its face.
     """
 
-    def __init__(self, model_dir, weights, dataset_dir, cache_dir):
+    def __init__(self, run, weights, dataset_dir, cache_dir):
         """Reads the newest checkpoint.
 
         Args:
-          model_dir: the run directory, a Path; None is the pretrained generator.
+          run: the run directory or an exported generator, as ``open_run`` returns it; None is the pretrained one.
           weights: as ``sampling.generator_checkpoint.read`` takes them.
           dataset_dir, cache_dir: as ``open_training_images`` takes them.
 
         Raises:
           UserError: no checkpoint can be read, or ``dataset_dir`` is given and does not hold the training images.
         """
-        self._paths = find(model_dir, 'latest' if model_dir is None else 'all')
+        run = run or open_run(None)
+        self._paths = find(run, 'all')
         checkpoint = next(read_all(self._paths[::-1], weights))
-        run, self.size = checkpoint.run, checkpoint.size
-        self.name = checkpoint.path.stem if model_dir is None else model_dir.resolve().name
-        self.steps = [checkpoint.step] if model_dir is None else list(map(step_of, self._paths))
+        self.size = checkpoint.size
+        self.name = run.resolve().name if run.is_dir() else run.stem
+        self.steps = list(map(step_of, self._paths)) if run.is_dir() else [checkpoint.step]
         self.epoch_steps = epoch_steps_of(run)
         self.newest = self._paths.index(checkpoint.path)
-        has_both = model_dir is not None and weights == 'auto' and checkpoint.weights == 'ema'
+        has_both = run.is_dir() and weights == 'auto' and checkpoint.weights == 'ema'
         self.weights = ['ema', 'trained'] if has_both else [checkpoint.weights]
         self.generator = functools.lru_cache(maxsize=4)(
             lambda at, weights, scale=1: TrainedGenerator(read(self._paths[at], weights), scale=scale))
@@ -79,5 +80,4 @@ class Explorer:
 
     def project(self, at, weights, photo):
         """Returns the Projection of a photo, as ``read_photo`` returns it."""
-        with Projector(self.generator(at, weights)) as projector:
-            return projector.project(photo)
+        return project(self.generator(at, weights), photo)

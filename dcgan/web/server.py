@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from dcgan.errors import UserError, reason_of
-from dcgan.files import local_path, read_file
+from dcgan.files import read_file
 from dcgan.web.page import EXAMPLE_PHOTO, build_page
 
 LOCAL = ['localhost', '127.0.0.1', '[::1]']
@@ -53,7 +53,7 @@ def read_login(path):
       UserError: it cannot be read, or holds something else.
     """
     try:
-        user, _, password = read_file(local_path(path, 'auth'), 1024).decode().strip().partition(':')
+        user, _, password = read_file(path, 1024).decode().strip().partition(':')
     except (OSError, ValueError) as error:
         raise UserError(f'cannot read {path}: {reason_of(error)}; --auth names a file with user:password') from error
     if not (user and password):

@@ -1,30 +1,25 @@
-"""What is an image and what is not, in folders and archives, however they are made."""
+"""What is an image and what is not, in folders, archives and .parquet files, however they are made."""
 
 import io
 import os
-import socket
 import stat
 import struct
+import tarfile
 import tracemalloc
 import zipfile
-from pathlib import Path
 
+import imageio.v3 as imageio
+import numpy as np
 import pytest
 from PIL import Image
 
-from data import folders
 from data.formats import FORMATS, format_of
+from data.pack import make_pack
 from data.source import open_source, require_outside
 from dcgan.errors import UserError
 from tests.pictures import content_of, random_image, write_images
 
-
-def zip_of(path, members, compression=zipfile.ZIP_STORED):
-    """Writes a .zip of {name: content}; returns its path."""
-    with zipfile.ZipFile(path, 'w', compression) as file:
-        for name, content in members.items():
-            file.writestr(name, content)
-    return path
+METHODS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 
 
 def encoded(format='PNG', seed=0):
@@ -34,57 +29,101 @@ def encoded(format='PNG', seed=0):
     return file.getvalue()
 
 
-@pytest.mark.parametrize('format', ['JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF'])
-@pytest.mark.parametrize('name', ['face', 'face.dat', 'face.jpg', 'face.txt', 'face.tiff'])
-def test_what_begins_like_an_image_is_one_by_any_name(tmp_path, format, name):
+def zip_of(path, members, compression=zipfile.ZIP_STORED):
+    """Writes a .zip of {name: content}; returns its path."""
+    path.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(path, 'w', compression) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return path
+
+
+def tar_of(path, members, mode='w'):
+    """Writes a .tar of {name: content or the type of a special file}; returns its path."""
+    with tarfile.open(path, mode) as file:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            if len(content) > 1:
+                member.size = len(content)
+                file.addfile(member, io.BytesIO(content))
+            else:
+                member.type = content
+                file.addfile(member)
+    return path
+
+
+def test_the_embedded_faces_are_the_default_source():
+    source = open_source()
+    assert (source.name, len(source.names)) == ('demo_faces', 4000)
+    assert imageio.imread(next(source.images())[1]).shape == (96, 96, 3)
+
+
+def test_images_are_found_at_any_depth_in_sorted_order(tmp_path):
+    write_images(tmp_path / 'b' / 'deep', 1)
+    write_images(tmp_path / 'a', 2, suffix='.jpg')
+    (tmp_path / 'a' / '000002.jpg').rename(tmp_path / 'a' / '000002.JPEG')
+    (tmp_path / 'a' / 'around').symlink_to(tmp_path)
+    write_images(tmp_path / '.elsewhere', 1)
+    (tmp_path / 'linked').symlink_to(tmp_path / '.elsewhere')
+    (tmp_path / 'a' / 'a link').symlink_to(tmp_path / 'b')
+    source = open_source(tmp_path)
+    assert source.name == tmp_path.name
+    assert source.names == ['a/000001.jpg', 'a/000002.JPEG', 'b/deep/000001.png', 'linked/000001.png']
+
+
+def test_links_that_fan_out_are_followed_once(tmp_path):
+    for level in range(40):
+        folder = write_images(tmp_path / 'levels' / f'{level:02d}', 1)
+        for name in 'left', 'right':
+            (folder / name).symlink_to(f'../{level + 1:02d}')
     (tmp_path / 'faces').mkdir()
-    (tmp_path / 'faces' / name).write_bytes(encoded(format))
-    archive = zip_of(tmp_path / 'faces.zip', {name: encoded(format)})
+    (tmp_path / 'faces' / 'a').symlink_to('../levels/00')
+    source = open_source(tmp_path / 'faces')
+    assert len(source.names) == 40
+    assert source.names[:3] == ['a/000001.png', 'a/left/000001.png', 'a/left/left/000001.png']
+
+
+@pytest.mark.parametrize('format', ['JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', pytest.param('AVIF', marks=(
+    pytest.mark.skipif('AVIF' not in FORMATS, reason='this Pillow does not read AVIF')))])
+def test_what_begins_like_an_image_is_one_by_any_name(tmp_path, format):
+    names = ['face', 'face.dat', 'face.jpg', 'face.tiff', 'face.txt']
+    (tmp_path / 'faces').mkdir()
+    for name in names:
+        (tmp_path / 'faces' / name).write_bytes(encoded(format))
+    archive = zip_of(tmp_path / 'faces.zip', dict.fromkeys(names, encoded(format)))
     assert format_of(encoded(format)[:32]) == format
-    assert open_source(tmp_path / 'faces').names == open_source(archive).names == [name]
+    assert open_source(tmp_path / 'faces').names == open_source(archive).names == names
 
 
 def test_what_does_not_begin_like_an_image_is_skipped_and_counted(tmp_path):
-    write_images(tmp_path, 1)
-    for name, content in {'BMW.txt': b'BM is the code of a car', 'RIFF.wav': b'RIFF\x24\0\0\0WAVEfmt ',
-                          'film.mp4': b'\0\0\0\x20ftypisom\0\0\2\0isomiso2', 'empty': b''}.items():
-        (tmp_path / name).write_bytes(content)
-    source = open_source(tmp_path)
-    assert source.names == ['000001.png']
-    assert list(source.skipped) == ['not an image']
-    assert sorted(source.skipped['not an image']) == ['BMW.txt', 'RIFF.wav', 'empty', 'film.mp4']
-    assert source.describe_skipped() == '4 not an image (e.g. BMW.txt)'
-
-
-def test_raw_files_of_cameras_are_skipped(tmp_path):
-    write_images(tmp_path, 1)
-    (tmp_path / 'photo.NEF').write_bytes(encoded('TIFF'))
-    assert open_source(tmp_path).describe_skipped() == '1 raw file of a camera (e.g. photo.NEF)'
-
-
-@pytest.mark.skipif('HEIF' in FORMATS, reason='pillow-heif is installed')
-def test_photos_in_a_format_that_is_not_read_are_skipped_with_the_package_to_install(tmp_path):
-    write_images(tmp_path, 1)
-    (tmp_path / 'photo.HEIC').write_bytes(b'\0\0\0\x24ftypheic\0\0\0\0mif1MiPrmiafMiHEheic')
-    assert open_source(tmp_path).describe_skipped() == '1 HEIF, which needs pillow-heif (e.g. photo.HEIC)'
-
-
-@pytest.mark.skipif('AVIF' not in FORMATS, reason='this Pillow does not read AVIF')
-def test_avif_images_are_read(tmp_path):
-    (tmp_path / 'photo').write_bytes(encoded('AVIF'))
-    assert open_source(tmp_path).names == ['photo']
-
-
-@pytest.mark.parametrize('folder', ['@eaDir', '$RECYCLE.BIN', '$Recycle.Bin', 'System Volume Information', 'lost+found',
-                                    '__MACOSX', '.thumbnails', '.Trash-1000', '#recycle'])
-def test_what_systems_keep_for_themselves_is_skipped(tmp_path, folder):
+    others = {'BMW.txt': b'BM is the code of a car', 'RIFF.wav': b'RIFF\x24\0\0\0WAVEfmt ', 'empty': b'',
+              'film.mp4': b'\0\0\0\x20ftypisom\0\0\2\0isomiso2', 'photo.NEF': encoded('TIFF')}
+    if 'HEIF' not in FORMATS:
+        others['photo.HEIC'] = b'\0\0\0\x24ftypheic\0\0\0\0mif1MiPrmiafMiHEheic'
     write_images(tmp_path / 'faces', 1)
-    write_images(tmp_path / 'faces' / 'deep' / folder / 'within', 1)
-    archive = zip_of(tmp_path / 'faces.zip', {'a.png': encoded(), f'deep/{folder}/b.png': encoded()})
-    for path, name in (tmp_path / 'faces', '000001.png'), (archive, 'a.png'):
+    for name, content in others.items():
+        (tmp_path / 'faces' / name).write_bytes(content)
+    archive = zip_of(tmp_path / 'faces.zip', {'000001.png': encoded(), **others})
+    for path in tmp_path / 'faces', archive:
         source = open_source(path)
-        assert source.names == [name]
-        assert source.describe_skipped().startswith(f'1 hidden or of the system (e.g. deep/{folder}')
+        assert source.names == ['000001.png']
+        assert source.describe_skipped() == (
+            '4 not an image (e.g. BMW.txt); '
+            + ('' if 'HEIF' in FORMATS else '1 HEIF, which needs pillow-heif (e.g. photo.HEIC); ')
+            + '1 raw file of a camera (e.g. photo.NEF)')
+
+
+@pytest.mark.parametrize('hidden', ['@eaDir', '$Recycle.Bin', 'System Volume Information', '__MACOSX', '.thumbnails'])
+def test_what_is_hidden_or_of_the_system_is_skipped(tmp_path, hidden):
+    write_images(tmp_path / 'faces', 1)
+    (tmp_path / 'faces' / '._000001.png').touch()
+    write_images(tmp_path / 'faces' / 'deep' / hidden / 'within', 1)
+    names = [str(path.relative_to(tmp_path / 'faces')) for path in (tmp_path / 'faces').rglob('*') if path.is_file()]
+    for path in (tmp_path / 'faces', zip_of(tmp_path / 'faces.zip', dict.fromkeys(names, encoded())),
+                 tar_of(tmp_path / 'faces.tar', dict.fromkeys(names, encoded()))):
+        source = open_source(path)
+        assert source.names == ['000001.png']
+        assert source.describe_skipped() == '2 hidden or of the system (e.g. ._000001.png)'
 
 
 def test_links_that_lead_nowhere_and_special_files_are_skipped(tmp_path):
@@ -101,79 +140,16 @@ def test_links_that_lead_nowhere_and_special_files_are_skipped(tmp_path):
         'neither file nor folder': ['pipe.jpg', 'zero.jpg']}
 
 
-@pytest.fixture
-def pipe(tmp_path):
-    os.mkfifo(tmp_path / 'pipe.zip')
-    return tmp_path / 'pipe.zip'
-
-
-@pytest.fixture
-def bound(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind('socket')
-        yield tmp_path / 'socket'
-
-
-def test_a_pipe_a_socket_or_a_device_is_refused_at_once(pipe, bound):
-    for path, kind in ((pipe, 'a pipe'), (bound, 'a socket'), ('/dev/zero', 'a device'), ('/dev/null', 'a device')):
-        with pytest.raises(UserError, match=f'is {kind}; expected a folder, .zip or .tar of images'):
-            open_source(path)
-
-
-def test_the_suggestion_for_an_empty_folder_opens_no_pipe(tmp_path, pipe):
-    (tmp_path / 'empty').mkdir()
-    with pytest.raises(UserError, match='it is empty'):
-        open_source(tmp_path / 'empty')
-
-
-def test_links_that_fan_out_are_followed_once(tmp_path):
-    for level in range(40):
-        folder = write_images(tmp_path / 'levels' / f'{level:02d}', 1)
-        for name in 'left', 'right':
-            (folder / name).symlink_to(f'../{level + 1:02d}')
-    (tmp_path / 'faces').mkdir()
-    (tmp_path / 'faces' / 'a').symlink_to('../levels/00')
-    source = open_source(tmp_path / 'faces')
-    assert len(source.names) == 40
-    assert source.names[:3] == ['a/000001.png', 'a/left/000001.png', 'a/left/left/000001.png']
-
-
-def test_links_do_not_change_the_names_of_images_in_real_folders(tmp_path):
-    write_images(tmp_path / 'z', 1)
-    (tmp_path / 'a').symlink_to('z')
-    assert open_source(tmp_path).names == ['z/000001.png']
-
-
-def test_thousands_of_nested_folders_are_read_as_far_as_the_system_allows(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_images(tmp_path, 1)
-    depth = 0
-    while depth < 2100:  # a path has 4096 bytes on Linux
-        os.mkdir('d')
-        os.chdir('d')
-        depth += 1
-        if depth == 1500:
-            Path('deep.png').write_bytes(encoded())
-    monkeypatch.chdir(tmp_path)
-    source = open_source(tmp_path)
-    assert [os.path.basename(name) for name in source.names] == ['000001.png', 'deep.png']
-    assert list(source.skipped) == ['unreadable']
-    remove_nested(tmp_path)
-
-
-def remove_nested(folder):
-    """Removes folders that are nested too deep for shutil."""
-    os.chdir(folder)
-    depth = 0
-    while os.path.isdir('d'):
-        os.chdir('d')
-        depth += 1
-    for _ in range(depth):
-        os.chdir('..')
-        for name in os.listdir('d'):
-            os.unlink(f'd/{name}')
-        os.rmdir('d')
+def test_links_and_special_files_in_archives_are_skipped(tmp_path):
+    link = zipfile.ZipInfo('b.png')
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / 'faces.zip', 'w') as file:
+        file.writestr('a.png', encoded())
+        file.writestr(link, 'a.png')
+    assert open_source(tmp_path / 'faces.zip').skipped == {'neither file nor folder': ['b.png']}
+    members = {'a.png': encoded(), 'folder': tarfile.DIRTYPE, 'link.png': tarfile.SYMTYPE, 'pipe.png': tarfile.FIFOTYPE}
+    source = open_source(tar_of(tmp_path / 'faces.tar', members))
+    assert (source.names, source.skipped) == (['a.png'], {'neither file nor folder': ['link.png', 'pipe.png']})
 
 
 def test_an_unreadable_folder_does_not_refuse_the_others(tmp_path, monkeypatch):
@@ -186,41 +162,24 @@ def test_an_unreadable_folder_does_not_refuse_the_others(tmp_path, monkeypatch):
             raise PermissionError(13, 'Permission denied', path)
         return scandir(path)
 
-    monkeypatch.setattr(folders.os, 'scandir', refuse)
-    source = open_source(tmp_path)
-    assert (source.names, source.skipped) == (['open/000001.png'], {'unreadable': ['closed/']})
-    monkeypatch.setattr(folders.os, 'access', lambda path, mode: False)
+    monkeypatch.setattr('os.scandir', refuse)
+    monkeypatch.setattr('os.access', lambda path, mode: False)
     (tmp_path / 'open' / '000002.png').touch(mode=0)
-    assert sorted(open_source(tmp_path).skipped['unreadable']) == ['closed/', 'open/000002.png']
-
-
-def run_directory(path):
-    """Makes what train.py leaves, with a picture."""
-    write_images(path / 'samples', 1)
-    (path / 'config.json').touch()
-    (path / 'reals.png').write_bytes(encoded())
-    return path
+    source = open_source(tmp_path)
+    assert (source.names, sorted(source.skipped['unreadable'])) == (
+        ['open/000001.png'], ['closed/', 'open/000002.png'])
 
 
 def test_run_directories_among_the_images_are_left_out(tmp_path):
     write_images(tmp_path, 1)
-    run = run_directory(tmp_path / 'runs' / 'faces')
+    run = tmp_path / 'runs' / 'faces'
+    write_images(run / 'samples', 1)
+    (run / 'config.json').touch()
+    (run / 'reals.png').write_bytes(encoded())
     source = open_source(tmp_path)
     assert (source.names, source.skipped) == (['000001.png'], {'run directory': ['runs/faces/']})
     with pytest.raises(UserError, match='is a run directory'):
         open_source(run)
-
-
-def test_run_directories_in_a_zip_are_left_out(tmp_path):
-    run = dict.fromkeys(['config.json', 'reals.png', 'samples/a.png', 'b.png'], encoded())
-    within = {f'{folder}/{name}': content for folder in ('runs/x', './runs/x/y', r'runs\z')
-              for name, content in run.items()}
-    partly = {'faces/config.json': b'{}', 'faces/samples/c.png': encoded()}
-    source = open_source(zip_of(tmp_path / 'faces.zip', {**within, **partly}))
-    assert source.names == ['faces/samples/c.png']
-    assert source.skipped == {'not an image': ['faces/config.json'], 'run directory': ['runs/x/', 'runs/z/']}
-    with pytest.raises(UserError, match=r'found no image in .*run.zip: skipped 1 run directory'):
-        open_source(zip_of(tmp_path / 'run.zip', run))
 
 
 def test_a_run_directory_must_not_be_a_folder_of_images(tmp_path):
@@ -243,15 +202,9 @@ def test_a_run_directory_must_not_be_a_folder_of_images(tmp_path):
     (['f\\a.jpg', '.\\b.jpg', 'C:\\x\\c.jpg'], ['C:/x/c.jpg', 'b.jpg', 'f/a.jpg']),
 ])
 def test_names_in_a_zip_are_paths(tmp_path, names, expected):
-    source = open_source(zip_of(tmp_path / 'faces.zip', {name: encoded() for name in names}))
+    source = open_source(zip_of(tmp_path / 'faces.zip', dict.fromkeys(names, encoded())))
     assert source.names == expected
     assert list(source.images()) == [(name, encoded()) for name in expected]
-
-
-def test_the_last_of_two_members_of_the_same_path_stays(tmp_path):
-    source = open_source(zip_of(tmp_path / 'faces.zip', {'a.png': encoded(), './a.png': encoded(seed=1)}))
-    assert content_of(source)['a.png'] == encoded(seed=1)
-    assert source.skipped == {'same name as another': ['a.png']}
 
 
 @pytest.mark.parametrize(('encoding', 'expected'), [
@@ -261,47 +214,54 @@ def test_names_in_a_zip_are_decoded_as_they_were_written(tmp_path, encoding, exp
     placeholder = 'x' * len(raw)
     path = zip_of(tmp_path / 'faces.zip', {placeholder: encoded()})
     path.write_bytes(path.read_bytes().replace(placeholder.encode(), raw))
-    source = open_source(path)
-    assert source.names == [expected]
-    assert content_of(source)[expected] == encoded()
+    assert content_of(open_source(path)) == {expected: encoded()}
 
 
-def claim_size(path, size):
-    """Changes the size of the first member of a .zip, in its header and in the directory."""
-    content = bytearray(path.read_bytes())
+def test_the_last_of_two_members_of_the_same_path_stays(tmp_path):
+    for path in (zip_of(tmp_path / 'faces.zip', {'a.png': encoded(), './a.png': encoded(seed=1)}),
+                 tar_of(tmp_path / 'faces.tar', {'a.png': encoded(), './a.png': encoded(seed=1)})):
+        source = open_source(path)
+        assert content_of(source) == {'a.png': encoded(seed=1)}
+        assert source.skipped == {'same name as another': ['a.png']}
+
+
+def test_a_file_of_an_archive_is_not_unpacked_beyond_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr('data.listing.MAX_BYTES', 1000)
+    members = {'a.png': encoded(), 'bomb.png': bytes(1 << 26)}
+    archive = zip_of(tmp_path / 'faces.zip', members, zipfile.ZIP_DEFLATED)
+    for path in archive, tar_of(tmp_path / 'faces.tar', members):
+        source = open_source(path)
+        tracemalloc.start()
+        content = content_of(source)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert content['a.png'] == encoded()
+        assert str(content['bomb.png']) == 'the file has more than 1,000 bytes, the limit'
+        assert peak < 1e7
+
+
+@pytest.mark.parametrize(('content', 'size', 'expected'), [
+    (bytes(1 << 26), 1000, 'Bad CRC-32'), (encoded(), 0xfffffff0, None)])
+def test_a_zip_that_lies_about_a_size_is_read_in_bounded_memory(tmp_path, content, size, expected):
+    path = zip_of(tmp_path / 'faces.zip', {'a.png': content}, zipfile.ZIP_DEFLATED)
+    lying = bytearray(path.read_bytes())
     for signature, offset in (b'PK\x03\x04', 22), (b'PK\x01\x02', 24):
-        struct.pack_into('<I', content, content.index(signature) + offset, size)
-    path.write_bytes(content)
-    return path
-
-
-def test_a_zip_that_understates_a_size_is_not_unpacked_further(tmp_path):
-    path = claim_size(zip_of(tmp_path / 'faces.zip', {'a.png': bytes(1 << 26)}, zipfile.ZIP_DEFLATED), 1000)
+        struct.pack_into('<I', lying, lying.index(signature) + offset, size)
+    path.write_bytes(lying)
     source = open_source(path)
     tracemalloc.start()
-    assert str(content_of(source)['a.png']).startswith('cannot read the file: Bad CRC-32')
+    found = content_of(source)['a.png']
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
+    assert found == content if expected is None else f'cannot read the file: {expected}' in str(found)
     assert peak < 1e7
 
 
-def test_a_zip_that_overstates_a_size_is_read(tmp_path):
-    source = open_source(claim_size(zip_of(tmp_path / 'faces.zip', {'a.png': encoded()}), 0xfffffff0))
-    assert content_of(source)['a.png'] == encoded()
-
-
-@pytest.mark.parametrize('compression', [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_a_zip_packed_by_another_method_gets_a_sentence(tmp_path, compression):
-    path = zip_of(tmp_path / 'faces.zip', {'a.png': encoded()}, compression)
-    with pytest.raises(UserError, match='bzip2, LZMA or another method than Deflate; unpack it and use the folder'):
-        open_source(path)
-
-
-@pytest.mark.parametrize('compression', [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize('compression', METHODS)
 def test_damage_anywhere_in_a_zip_is_a_broken_image_or_a_sentence(tmp_path, compression):
     path = zip_of(tmp_path / 'faces.zip', {'a.png': encoded(), 'b': encoded()}, compression)
     whole = path.read_bytes()
-    for position in range(0, len(whole), 3):
+    for position in range(0, len(whole), 7):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 0xff]) + whole[position + 1:])
         try:
             source = open_source(path)
@@ -311,10 +271,161 @@ def test_damage_anywhere_in_a_zip_is_a_broken_image_or_a_sentence(tmp_path, comp
             assert isinstance(content, bytes) or str(content).startswith('cannot read the file: ')
 
 
-def test_links_in_a_zip_are_skipped(tmp_path):
-    link = zipfile.ZipInfo('b.png')
-    link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(tmp_path / 'faces.zip', 'w') as file:
-        file.writestr('a.png', encoded())
-        file.writestr(link, 'a.png')
-    assert open_source(tmp_path / 'faces.zip').skipped == {'neither file nor folder': ['b.png']}
+@pytest.mark.parametrize('damage', [
+    lambda content: content[:len(content) // 2], lambda content: content[:len(content) // 2 // 512 * 512],
+    lambda content: content.replace(b'5.png', b'?.png'), lambda content: content[:512] + bytes(600),
+    lambda content: content[:1536] + bytes(512) + content[2048:], lambda content: content + content])
+def test_a_damaged_tar_loses_no_image_in_silence(tmp_path, damage):
+    path = tar_of(tmp_path / 'x.tar', {f'{number}.png': encoded() for number in range(9)})
+    assert len(encoded()) in range(513, 1025)  # so that the header of the second file is at 1536
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UserError, match=r'x\.tar is an incomplete or damaged \.tar archive'):
+        open_source(path)
+
+
+def no_zip(path):
+    path.write_bytes(zip_of(path, {'a.png': encoded()}).read_bytes()[:-30])
+
+
+@pytest.mark.parametrize(('make', 'message'), [
+    (lambda path: path.mkdir(), 'found no image in .*: it is empty'),
+    (lambda path: zip_of(path, {'notes.txt': b'', 'README': b''}), r'found no image .*: skipped 2 .* README'),
+    (lambda path: path.touch(), 'is empty; download it again'),
+    (lambda path: path.write_text('\n<!DOCTYPE html><html>'), 'is a web page'),
+    (no_zip, 'is an incomplete or damaged .zip archive; download it again'),
+    (lambda path: zip_of(path, {'a.png': encoded()}, zipfile.ZIP_BZIP2), 'bzip2, LZMA or another method than Deflate'),
+    (lambda path: path.write_bytes(b'Rar!'), 'is a RAR, 7z or gzip archive; unpack it and use the folder'),
+    (lambda path: tar_of(path, {'a.png': encoded()}, 'w:gz'), 'is a RAR, 7z or gzip archive; unpack it'),
+    (lambda path: path.write_bytes(b'\xff\xd8\xff\xe0'), 'is a single image'),
+    (lambda path: path.write_bytes(b'neither'), "is not a folder, .zip, .tar or .parquet file; .*b'neither'"),
+    (os.mkfifo, 'is neither a folder nor a file; expected a folder, .zip or .tar of images'),
+    (lambda path: path.symlink_to('/dev/zero'), 'is neither a folder nor a file'),
+    (lambda path: path.symlink_to(path.name), 'cannot read .*faces.zip: '),
+])
+def test_what_is_not_a_source_is_refused_with_the_reason(tmp_path, make, message):
+    make(tmp_path / 'faces.zip')
+    with pytest.raises(UserError, match=message):
+        open_source(tmp_path / 'faces.zip')
+
+
+@pytest.mark.parametrize(('path', 'message'), [
+    ('face', r'face does not exist; did you mean .*/faces\?'),
+    ('some/where', 'where does not exist; the nearest existing folder is '),
+    ('faces/archive.zip/b', r'b does not exist; did you mean .*archive\.zip\?'),
+    ('faces', r'skipped 1 not an image \(e\.g\. archive\.zip\); .* --dataset_dir=.*archive\.zip'),
+])
+def test_a_path_without_images_gets_a_suggestion(tmp_path, path, message):
+    (tmp_path / 'faces').mkdir()
+    zip_of(tmp_path / 'faces' / 'archive.zip', {'a.png': encoded()})
+    with pytest.raises(UserError, match=message):
+        open_source(tmp_path / path)
+    with pytest.raises(UserError, match='--dataset_dir is empty; expected'):
+        open_source('')
+
+
+COUNT = 30
+
+
+@pytest.fixture(scope='module')
+def images():
+    return [encoded(seed=number) for number in range(COUNT)]
+
+
+def pixels(path, cache):
+    return np.array(make_pack(open_source(path), 'auto', 16, cache).images)
+
+
+@pytest.fixture(scope='module')
+def expected(images, tmp_path_factory):
+    """The pixels of these images as files, to compare with."""
+    folder = tmp_path_factory.mktemp('files')
+    for number, content in enumerate(images):
+        (folder / f'{number:03d}.png').write_bytes(content)
+    return pixels(folder, folder / '.cache')
+
+
+def test_archives_hold_what_the_files_hold(images, expected, tmp_path):
+    members = {f'./faces/{"x" * 150}/{number:03d}': content for number, content in enumerate(images)}
+    zips = [zip_of(tmp_path / f'{method}' / 'faces.zip', members, method) for method in METHODS]
+    for path in *zips, tar_of(tmp_path / 'faces.tar', members):
+        assert open_source(path).name == 'faces'
+        np.testing.assert_array_equal(pixels(path, tmp_path / 'cache'), expected)
+
+
+def write_shard(path, values, kind, **options):
+    pa, pq = pytest.importorskip('pyarrow'), pytest.importorskip('pyarrow.parquet')
+    kinds = {'hub': pa.struct([('bytes', pa.binary()), ('path', pa.string())]),
+             'numbered': pa.struct([('bytes', pa.binary()), ('path', pa.int64())]),
+             'bytes only': pa.struct([('bytes', pa.large_binary())]), 'plain': pa.binary(), 'large': pa.large_binary(),
+             'text': pa.string()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.table({'label': list(range(len(values))), 'image': pa.array(values, kinds[kind])})
+    pq.write_table(table, path, **options)
+    return path
+
+
+@pytest.mark.parametrize(('kind', 'value'), [
+    ('hub', lambda number, content: {'bytes': content, 'path': f'{number + 1:06d}.jpg'}),
+    ('hub', lambda number, content: {'bytes': content, 'path': ['../../etc/passwd', 'a\\b/..', '', None][number % 4]}),
+    ('numbered', lambda number, content: {'bytes': content, 'path': number}),
+    ('bytes only', lambda number, content: {'bytes': content}),
+    ('plain', lambda number, content: content), ('large', lambda number, content: content)])
+def test_shards_hold_what_the_files_hold(images, expected, tmp_path, kind, value):
+    values = [value(number, content) for number, content in enumerate(images)]
+    for name, part in ('train-00000-of-00002', values[:17]), ('train-00001-of-00002', values[17:]):
+        write_shard(tmp_path / 'hub' / 'data' / f'{name}.parquet', part, kind, row_group_size=5)
+    (tmp_path / 'hub' / 'README.md').write_text('a data set')
+    source = open_source(tmp_path / 'hub')
+    assert len(source.names) == COUNT
+    assert source.skipped == {'not an image': ['README.md']}
+    assert list(source.images()) == list(zip(source.names, images, strict=True))
+    np.testing.assert_array_equal(pixels(tmp_path / 'hub', tmp_path / 'cache'), expected)
+
+
+def test_rows_are_named_by_their_number_and_their_path(images, tmp_path):
+    values = [{'bytes': content, 'path': f'celeba/{number:06d}.jpg'} for number, content in enumerate(images)]
+    assert open_source(write_shard(tmp_path / 'faces', values, 'hub')).names[7] == '000000007/000007.jpg'  # no suffix
+
+
+def test_other_columns_that_may_hold_images_are_named(images, tmp_path):
+    pa, pq = pytest.importorskip('pyarrow'), pytest.importorskip('pyarrow.parquet')
+    pq.write_table(pa.table({'mask': images[:2], 'image': images[2:4], 'text': ['a', 'b']}), tmp_path / 'x.parquet')
+    source = open_source(tmp_path)
+    assert list(content_of(source).values()) == images[2:4]
+    assert source.describe_skipped() == '1 other columns that may hold images (e.g. x.parquet/mask)'
+
+
+def test_a_shard_that_claims_too_many_rows_is_refused(tmp_path):
+    write_shard(tmp_path / 'x', [None] * 1_000_001, 'plain')
+    with pytest.raises(UserError, match=r'skipped 1 \.parquet file of more than 1,000,000 rows'):
+        open_source(tmp_path / 'x')
+
+
+def test_broken_rows_and_files_are_counted(images, tmp_path):
+    values = [{'bytes': content, 'path': None} for content in images]
+    values[3]['bytes'] = values[4] = None
+    write_shard(tmp_path / 'a.parquet', values, 'hub')
+    (tmp_path / 'b.parquet').write_bytes(b'PAR1' + bytes(100) + b'PAR1')
+    write_shard(tmp_path / 'c.parquet', ['no', 'image'], 'text')
+    source = open_source(tmp_path)
+    assert source.skipped == {'unreadable .parquet file': ['b.parquet'], 'without a column of images': ['c.parquet']}
+    assert [str(content) for content in content_of(source).values() if isinstance(content, UserError)] == [
+        'the row holds no bytes'] * 2
+
+
+def test_a_shard_that_is_damaged_within_gives_broken_images(images, tmp_path):
+    path = write_shard(tmp_path / 'x.parquet', images, 'plain', compression='none', row_group_size=10)
+    content = bytearray(path.read_bytes())
+    place = content.index(images[12])
+    content[place - 40:place + 20] = b'\xff' * 60
+    path.write_bytes(content)
+    contents = [content for _, content in open_source(path).images()]
+    assert contents[:10] + contents[20:] == images[:10] + images[20:]
+    assert isinstance(contents[12], UserError)
+
+
+def test_a_shard_without_pyarrow_gets_a_sentence(images, tmp_path, monkeypatch):
+    path = write_shard(tmp_path / 'x.parquet', images, 'plain')
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    with pytest.raises(UserError, match=r"needs PyArrow, which is not installed; pip install '\.\[parquet\]'"):
+        open_source(path)

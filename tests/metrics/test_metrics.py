@@ -20,10 +20,6 @@ def pictures(seed, count, size):
     return (coarse[:, :size, :size] + random.uniform(0, 55, [count, size, size, 3])).astype(np.uint8)
 
 
-def shades(seed, count, size):
-    return pictures(seed, count, size)[..., :1].repeat(3, axis=3)
-
-
 def mapped(array, path):
     np.save(path, array)
     return np.load(path, mmap_mode='r')
@@ -86,35 +82,22 @@ def test_wasserstein_depends_only_on_images_and_seed(monkeypatch, tmp_path):
     assert sliced_wasserstein(real, fake) == pytest.approx(found, rel=1e-6)
 
 
-def test_wasserstein_is_0_for_equal_images_and_ignores_contrast():
-    images = pictures(1, 10, 32) // 2 * 2
-    assert set(sliced_wasserstein(images, images.copy()).values()) == {0.0}
+def test_wasserstein_is_0_for_equal_and_for_blank_images_and_ignores_contrast():
+    images, blank = pictures(1, 10, 32) // 2 * 2, np.full([10, 32, 32, 3], 9, np.uint8)
+    for same in images, blank:
+        assert set(sliced_wasserstein(same, same.copy()).values()) == {0.0}
     assert sliced_wasserstein(images, images // 2)['mean'] < 1e-3
+    assert np.isfinite(sliced_wasserstein(images, blank)['mean'])
 
 
-def test_wasserstein_finds_the_level_that_differs():
-    images = pictures(1, 40, 32) // 2 + 64
-    rough = images + np.where(np.indices([32, 32]).sum(axis=0) % 2, 8, -8)[:, :, np.newaxis]
-    found = sliced_wasserstein(images, rough.astype(np.uint8))
-    assert found[32] > 100 * found[16]
-
-
-def test_wasserstein_of_blank_images_is_finite():
-    blank = np.full([4, 32, 32, 3], 9, np.uint8)
-    assert set(sliced_wasserstein(blank, blank).values()) == {0.0}
-    assert np.isfinite(sliced_wasserstein(pictures(1, 4, 32), blank)['mean'])
-
-
-@pytest.mark.parametrize(('real', 'fake', 'sentence'), [
-    (np.zeros([3, 16, 16, 3], np.uint8), np.zeros([2, 16, 16, 3], np.uint8), 'got 3 of 16 pixels and 2 of 16'),
-    (np.zeros([3, 16, 16, 3], np.uint8), np.zeros([3, 32, 32, 3], np.uint8), 'got 3 of 16 pixels and 3 of 32'),
-    (np.zeros([0, 16, 16, 3], np.uint8), np.zeros([0, 16, 16, 3], np.uint8), 'got 0 of 16 pixels and 0 of 16'),
-    (np.zeros([3, 15, 15, 3], np.uint8), np.zeros([3, 15, 15, 3], np.uint8), r'got uint8 \[3, 15, 15, 3\]'),
-    (np.zeros([3, 16, 16, 3], np.uint8), np.zeros([3, 16, 16, 3], np.float32), r'got float32 \[3, 16, 16, 3\]'),
-    (np.zeros([3, 16, 32, 3], np.uint8), np.zeros([3, 16, 32, 3], np.uint8), r'got uint8 \[3, 16, 32, 3\]')])
-def test_wasserstein_rejects_invalid_images(real, fake, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        sliced_wasserstein(real, fake)
+@pytest.mark.parametrize(('shape', 'other', 'dtype'), [
+    ([3, 16, 16, 3], [2, 16, 16, 3], np.uint8), ([3, 16, 16, 3], [3, 32, 32, 3], np.uint8),
+    ([0, 16, 16, 3], [0, 16, 16, 3], np.uint8), ([3, 16, 16, 3], [3, 16, 16, 3], np.float32),
+    ([3, 16, 16, 1], [3, 16, 16, 1], np.uint8), ([3, 16, 32, 3], [3, 16, 32, 3], np.uint8)])
+@pytest.mark.parametrize('metric', [sliced_wasserstein, ms_ssim])
+def test_invalid_images_are_rejected(metric, shape, other, dtype):
+    with pytest.raises(ValueError, match=r'^expected two sets of images, uint8 \[n, s, s, 3\] of one shape.*; got '):
+        metric(np.zeros(shape, np.uint8), np.zeros(other, dtype))
 
 
 def plain_scale(first, second):
@@ -161,17 +144,13 @@ def test_similarity_equals_a_plain_implementation(size):
 
 def test_similarity_equals_that_of_tensorflow():
     # TensorFlow combines the scales per channel, ProGAN the channels' means; for equal channels, this is the same.
-    first = shades(1, 2, 192)
-    second = np.clip(0.6 * first + 0.4 * shades(2, 2, 192), 0, 255).astype(np.uint8)
+    first, second = (pictures(seed, 2, 192)[..., :1].repeat(3, axis=3) for seed in (1, 2))
+    second = np.clip(0.6 * first + 0.4 * second, 0, 255).astype(np.uint8)
     with tf.Graph().as_default(), tf.Session() as session:
         expected = session.run(tf.image.ssim_multiscale(first, second, 255))
     assert ms_ssim(first, second) == pytest.approx(expected.mean(), rel=1e-5)
-
-
-def test_similarity_of_equal_images_is_1_and_of_negatives_0():
-    images = pictures(1, 5, 32)
-    assert ms_ssim(images, images) == pytest.approx(1, abs=1e-12)
-    assert ms_ssim(images, 255 - images) == 0  # a negative correlation at a scale counts as 0
+    assert ms_ssim(first, first) == pytest.approx(1, abs=1e-12)
+    assert ms_ssim(first, 255 - first) == 0  # a negative correlation at a scale counts as 0
 
 
 def test_similarity_is_the_mean_over_pairs_for_any_chunk(monkeypatch, tmp_path):
@@ -181,13 +160,6 @@ def test_similarity_is_the_mean_over_pairs_for_any_chunk(monkeypatch, tmp_path):
     assert ms_ssim(first, second) == pytest.approx(np.mean(one_by_one), rel=1e-12)
     monkeypatch.setattr('dcgan.metrics.ms_ssim.CHUNK_BYTES', 3 * 8 * 32 * 32 * 3)
     assert ms_ssim(mapped(first, tmp_path / 'images.npy'), second) == pytest.approx(np.mean(one_by_one), rel=1e-12)
-
-
-@pytest.mark.parametrize('other', [np.zeros([2, 16, 16, 3], np.uint8), np.zeros([3, 16, 16, 3], np.float32),
-                                   np.zeros([3, 16, 16, 1], np.uint8), np.zeros([3, 20, 20, 3], np.uint8)])
-def test_similarity_rejects_invalid_images(other):
-    with pytest.raises(ValueError, match='images'):
-        ms_ssim(np.zeros([3, 16, 16, 3], np.uint8), other)
 
 
 def correlated(seed, count, dimensions):
@@ -201,15 +173,6 @@ def test_frechet_distance_equals_the_formula_for_known_gaussians():
     assert frechet_distance(first, second) == pytest.approx(4 + 9 + 4 + 1 + 25, rel=1e-12)
     real, fake = np.array([[0.0], [2.0], [4.0]]), np.array([[9.0], [10.0], [11.0]])  # 2 and 10, deviations 2 and 1
     assert frechet_distance(feature_statistics(real), feature_statistics(fake)) == pytest.approx(8 ** 2 + 1)
-
-
-def test_frechet_distance_equals_that_by_eigenvalues_of_the_product():
-    first, second = (feature_statistics(correlated(seed, 300, 20)) for seed in (1, 2))
-    trace_of_root = np.sqrt(np.linalg.eigvals(first.covariance @ second.covariance).real).sum()
-    expected = (((first.mean - second.mean) ** 2).sum() + np.trace(first.covariance + second.covariance)
-                - 2 * trace_of_root)
-    assert frechet_distance(first, second) == pytest.approx(expected, rel=1e-9)
-    assert frechet_distance(second, first) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize('count', [300, 10])  # 10 samples in 20 dimensions have a singular covariance
@@ -250,12 +213,6 @@ def test_kernel_distance_averages_over_random_subsets(tmp_path):
     assert kernel_distance(real, fake[:20], 1, 1000) == kernel_distance(real, fake[:20], 1, 20)
 
 
-def test_kernel_distance_of_the_same_distribution_scatters_around_0():
-    found = [kernel_distance(*np.random.RandomState(seed).randn(2, 60, 5), subsets=1) for seed in range(40)]
-    assert min(found) < 0 < max(found)
-    assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(40)
-
-
 @pytest.mark.parametrize('features', [np.zeros([4, 5, 1]), np.zeros([1, 5]), np.zeros([4, 5], np.uint8)])
 def test_invalid_features_are_rejected(features):
     with pytest.raises(ValueError, match=r'expected features as floats \[n, d\]'):
@@ -269,7 +226,7 @@ def graph(tmp_path_factory):
     return stand_in.write_stand_in(tmp_path_factory.mktemp('inception') / 'graph.pb')
 
 
-@pytest.mark.parametrize('batch_size', [1, 3, 50])
+@pytest.mark.parametrize('batch_size', [3, 50])
 def test_features_equal_those_of_the_graph(graph, batch_size, tmp_path):
     images = pictures(1, 7, stand_in.SIZE)
     with Inception(graph, batch_size) as network:
@@ -280,17 +237,12 @@ def test_features_equal_those_of_the_graph(graph, batch_size, tmp_path):
     np.testing.assert_allclose(features, stand_in.features_of(images), rtol=1e-5)
 
 
-def test_larger_images_are_resized_by_the_graph(graph):
+def test_larger_images_are_resized_by_the_graph_which_is_recognized_by_its_digest(graph, monkeypatch):
     images = pictures(1, 3, stand_in.SIZE)
     with Inception(graph) as network:
         [larger] = network.features(images.repeat(2, axis=1).repeat(2, axis=2))  # the graph takes every other pixel
+        assert (len(network.digest), network.is_known) == (64, False)
     np.testing.assert_allclose(larger, stand_in.features_of(images), rtol=1e-5)
-
-
-def test_the_published_graph_is_recognized_by_its_digest(graph, monkeypatch):
-    with Inception(graph) as network:
-        assert len(network.digest) == 64
-        assert not network.is_known
     monkeypatch.setattr(inception, 'KNOWN_SHA256', network.digest)
     with Inception(graph) as network:
         assert network.is_known
@@ -303,22 +255,17 @@ def changed(graph, change):
 
 
 @pytest.mark.parametrize(('content', 'sentence'), [
-    (lambda graph: b'no graph', 'is not a GraphDef'),
-    (lambda graph: graph.read_bytes()[:-30], 'is not a GraphDef'),
-    (lambda graph: b'', 'has no node ExpandDims nor pool_3'),
-    (lambda graph: changed(graph, lambda nodes: setattr(nodes['pool_3'], 'name', 'pool_4')), 'has no node pool_3;'),
+    (lambda graph: b'no graph', 'Error parsing'), (lambda graph: b'', 'pool_3 is not in graph'),
+    (lambda graph: changed(graph, lambda nodes: setattr(nodes['ExpandDims'], 'name', 'Expand')), 'ExpandDims'),
     (lambda graph: changed(graph, lambda nodes: setattr(nodes['Relu'], 'op', 'NoSuchOp')), 'NoSuchOp'),
-    (lambda graph: changed(graph, lambda nodes: nodes['pool_3'].attr['strides'].list.i.__setitem__(1, 0)),
-     'stride'),
     (lambda graph: changed(graph, lambda nodes: nodes['pool_3'].attr['ksize'].list.i.__setitem__(1, 2)),
-     r'has a pool_3 of shape \(None, 7, 1, 8\), not \[images, 1, 1, features\]')])
+     r'pool_3 has shape \(None, 7, 1, 8\), not \[images, 1, 1, features\]')])
 def test_another_graph_is_reported(graph, tmp_path, content, sentence):
     (tmp_path / 'graph.pb').write_bytes(content(graph))
-    with pytest.raises(UserError, match=rf'(?s)graph\.pb.*{sentence}.*expected classify_image_graph_def.pb'):
+    with pytest.raises(UserError, match=rf'(?s)^cannot use .*graph\.pb: .*{sentence}.*; expected classify_ima'):
         Inception(tmp_path / 'graph.pb')
 
 
-@pytest.mark.parametrize(('path', 'reason'), [('missing.pb', 'No such file'), ('.', 'Is a directory')])
-def test_an_unreadable_graph_is_reported(tmp_path, path, reason):
-    with pytest.raises(UserError, match=rf'cannot read .*: {reason}.*; expected classify_image_graph_def\.pb'):
-        Inception(tmp_path / path)
+def test_an_unreadable_graph_is_reported(tmp_path):
+    with pytest.raises(UserError, match=r'cannot read .*: No such file.*; expected classify_image_graph_def\.pb'):
+        Inception(tmp_path / 'missing.pb')

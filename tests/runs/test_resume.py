@@ -1,24 +1,24 @@
 """Stops, kills, damage, a full disk, a second run, other flags, NaN: a run resumes bit for bit, or says why not."""
 
-import contextlib
-import fcntl
 import json
 import os
 import random
 import re
-import resource
 import shutil
 import signal
 import subprocess
 from pathlib import Path
 
+import filelock
 import imageio.v3 as imageio
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from dcgan.device import make_session_config
 from dcgan.errors import UserError
 from dcgan.training.collapse import MIN_ENTRIES, WINDOW, CollapseDetector
+from tests.commands import TIMEOUT, wait_until
 from tests.pictures import write_images
 from tests.small_runs import (
     assert_same_bits,
@@ -29,6 +29,7 @@ from tests.small_runs import (
     log,
     run_command,
     saved_steps,
+    start_command,
     variables,
 )
 
@@ -36,24 +37,12 @@ EPOCH_STEPS = 3
 FORTY = {'epochs': 20, 'max_steps': 40, 'save_steps': 6, 'sample_steps': 4, 'log_steps': 5}
 
 
-@contextlib.contextmanager
-def running(words, *flags, **more):
-    """The real command as a process, once it has said what the pattern ``words`` finds."""
-    with subprocess.Popen(command(*flags, **more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True) as process:
-        process.said = ''
-        try:
-            while not re.search(words, process.said):
-                process.said += process.stdout.read(1)
-                assert process.poll() is None, process.said
-            yield process
-        finally:
-            process.kill()
-
-
-def finish(process):
-    process.said += process.communicate(timeout=60)[0]
-    return process.returncode
+def has_bfloat16():
+    try:
+        make_session_config('bfloat16')
+    except UserError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize('flags', [
@@ -61,20 +50,23 @@ def finish(process):
 def test_a_run_that_was_stopped_and_killed_is_the_run_that_was_not(faces, tmp_path, monkeypatch, flags):
     """By the real command, bit for bit; the stops fall within epochs."""
     monkeypatch.setenv('TF_ENABLE_ONEDNN_OPTS', '1')
+    if '--precision=bfloat16' in flags and not has_bfloat16():
+        pytest.skip('this processor has no bfloat16')
     more = {'dataset_dir': faces, 'cache_dir': tmp_path, **FORTY}
     whole = run_command(*flags, **more, model_dir=tmp_path / 'whole')
-    if 'needs a processor' in whole.stderr:
-        pytest.skip(whole.stderr)
     assert whole.returncode == 0, whole.stderr
     more['model_dir'] = tmp_path / 'parts'
     assert run_command(*flags, **{**more, 'max_steps': 7}).returncode == 0
-    with running(r'step 1\d', *flags, **more) as process:
-        process.send_signal(signal.SIGINT)
-        assert finish(process) == 0, process.said
-    stopped_at = [7, int(re.search(r'step (\d+) is saved', process.said)[1])]
+    process = start_command(*flags, **more)
+    process.wait_for(r'step 1\d')
+    process.send_signal(signal.SIGINT)
+    stopped = process.end()
+    assert stopped.returncode == 0, stopped.stderr
+    stopped_at = [7, int(re.search(r'step (\d+) is saved', stopped.stdout)[1])]
     assert grids(tmp_path / 'parts').keys() >= set(stopped_at)
-    with running(r'step [23]\d', *flags, **more) as process:
-        process.send_signal(signal.SIGKILL)
+    process = start_command(*flags, **more)
+    process.wait_for(r'step [23]\d')
+    process.kill()
     last = run_command(*flags, **more)
     assert last.returncode == 0, last.stderr
     assert 'resuming from step' in last.stdout
@@ -92,15 +84,43 @@ def test_a_run_that_was_stopped_and_killed_is_the_run_that_was_not(faces, tmp_pa
 
 @pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_stops(faces, tmp_path, number, status):
-    with running('step [1-9]', dataset_dir=faces, model_dir=tmp_path / 'run', cache_dir=tmp_path,
-                 epochs=1_000_000) as process:
-        process.send_signal(number)
-        assert finish(process) == status
-    assert 'run the same command again to resume' in process.said
-    assert 'Traceback' not in process.said
+    process = start_command(dataset_dir=faces, model_dir=tmp_path / 'run', cache_dir=tmp_path, epochs=1_000_000)
+    process.wait_for('step [1-9]')
+    process.send_signal(number)
+    done = process.end()
+    assert done.returncode == status, done.stderr
+    assert 'finishing this step, then saving' in done.stdout
+    assert 'run the same command again to resume' in done.stdout
+    assert 'Traceback' not in done.stderr
     step = int(variables(tmp_path / 'run')['global_step'])
     assert step > 0
-    assert f'step {step} is saved' in process.said
+    assert f'step {step} is saved' in done.stdout
+
+
+def test_a_second_signal_ends_the_run_at_once_and_the_last_checkpoint_stays(faces, tmp_path):
+    process = start_command(dataset_dir=faces, model_dir=tmp_path / 'run', cache_dir=tmp_path, epochs=1_000_000,
+                            save_steps=1_000_000, prepare=wait_in_each_step)
+    process.wait_for('first step')
+    process.send_signal(signal.SIGINT)
+    process.wait_for('finishing this step')
+    process.send_signal(signal.SIGINT)
+    done = process.end()
+    assert done.returncode == 128 + signal.SIGINT, done.stderr
+    assert 'stopped at once, without saving' in done.stdout
+    assert saved_steps(tmp_path / 'run') == [0]
+
+
+def wait_in_each_step():
+    """As a step of the full size takes seconds, in TensorFlow."""
+    import threading
+
+    import tensorflow.compat.v1 as tf
+
+    def before_run(self, run_context):
+        print('first step', flush=True)
+        threading.Event().wait()
+
+    tf.train.StopAtStepHook.before_run = before_run
 
 
 @pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
@@ -108,19 +128,20 @@ def test_a_signal_while_tensorflow_loads_ends_the_command(tmp_path, number, stat
     process = subprocess.Popen(command(model_dir=tmp_path / 'run', cache_dir=tmp_path), stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True)
     status_file = Path(f'/proc/{process.pid}/status')
-    while not int(re.search(r'SigCgt:\s*(\w+)', status_file.read_text())[1], 16) >> (signal.SIGTERM - 1) & 1:
-        assert process.poll() is None
+    wait_until(lambda: int(re.search(r'SigCgt:\s*(\w+)', status_file.read_text())[1], 16) >> (signal.SIGTERM - 1) & 1)
     process.send_signal(number)
-    said = process.communicate(timeout=60)[0]
+    said = process.communicate(timeout=TIMEOUT)[0]
     assert (process.returncode, said.count('Traceback')) == (status, 0), said
 
 
 def test_a_run_saves_and_stops_when_nobody_reads_its_output(faces, tmp_path):
     """As "| tee" is, by the Ctrl-C that the run gets, too."""
-    with running('step [1-9]', dataset_dir=faces, model_dir=tmp_path / 'run', cache_dir=tmp_path, epochs=1_000_000,
-                 save_steps=1_000_000) as process:
-        process.stdout.close()
-        assert process.wait(timeout=60) == 128 + signal.SIGPIPE
+    process = subprocess.Popen(command(dataset_dir=faces, model_dir=tmp_path / 'run', cache_dir=tmp_path,
+                                       epochs=1_000_000, save_steps=1_000_000),
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert any('step 2/' in line for line in process.stdout)
+    process.stdout.close()
+    assert process.wait(timeout=TIMEOUT) == 128 + signal.SIGPIPE
     assert variables(tmp_path / 'run')['global_step'] > 0
 
 
@@ -129,12 +150,11 @@ def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob('*') if path.is_file() and 'lock' not in path.name}
 
 
-def test_the_same_command_again_has_nothing_to_do(fit, faces, capsys):
-    folder = fit('run', config(faces))
-    before = contents(folder)
-    fit('run', config(faces, epochs=1))
-    assert 'all 3 steps are done already' in capsys.readouterr().out
-    assert contents(folder) == before
+def test_the_same_command_again_has_nothing_to_do(fit, faces, one_step, capsys):
+    before = contents(one_step)
+    fit('run', config(faces, max_steps=1))
+    assert contents(one_step) == before
+    assert 'all 1 steps are done already' in capsys.readouterr().out
 
 
 def test_a_run_that_was_moved_or_copied_resumes(fit, faces):
@@ -178,9 +198,8 @@ def remove(folder, step, kind):
 
 @pytest.mark.parametrize('harm', [truncate, flip, remove])
 @pytest.mark.parametrize('kind', ['index', 'data'])
-def test_a_damaged_checkpoint_is_reported_and_the_one_before_resumed(fit, faces, capsys, harm, kind):
-    whole = fit('whole', config(faces, save_steps=2))
-    folder = fit('run', config(faces, save_steps=2))
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_resumed(fit, faces, whole, capsys, harm, kind):
+    folder = shutil.copytree(whole, whole.with_name('run'))
     harm(folder, 6, kind)
     fit('run', config(faces, save_steps=2))
     said = capsys.readouterr().out
@@ -189,14 +208,12 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_resumed(fit, faces,
 
 
 @pytest.mark.parametrize('content', [None, b'', b'\xff\x00 nonsense'])
-def test_the_file_checkpoint_is_not_needed(fit, faces, content):
-    whole = fit('whole', config(faces))
-    folder = fit('run', config(faces, max_steps=2))
-    (folder / 'checkpoint').unlink()
+def test_the_file_checkpoint_is_not_needed(fit, faces, one_step, content):
+    (one_step / 'checkpoint').unlink()
     if content is not None:
-        (folder / 'checkpoint').write_bytes(content)
-    fit('run', config(faces))
-    assert_same_bits(variables(folder), variables(whole))
+        (one_step / 'checkpoint').write_bytes(content)
+    fit('run', config(faces, max_steps=2))
+    assert variables(one_step)['global_step'] == 2
 
 
 def test_a_run_without_an_intact_checkpoint_is_not_overwritten(fit, faces):
@@ -235,18 +252,18 @@ def test_the_newest_five_intact_checkpoints_are_kept(fit, faces):
     assert saved_steps(folder) == [0, 3, 6, 15, 30, 40, 60, 80, 90, 100]
 
 
-def test_random_bytes_in_a_checkpoint_are_survived(fit, faces):
-    folder = fit('run', config(faces, save_steps=2))
+def test_random_bytes_in_a_checkpoint_are_survived(fit, faces, whole):
+    folder = whole
     noise = random.Random(0)
     for kind in 'index', 'data':
         for _ in range(10):
             [path] = folder.glob(f'model.ckpt-6.{kind}*')
             before = content = path.read_bytes()
             for _ in range(3):
-                place = noise.randrange(len(content))
-                content = content[:place] + noise.randbytes(noise.choice([1, 8])) + content[place + 8:]
+                start = noise.randrange(len(content))
+                content = content[:start] + noise.randbytes(noise.choice([1, 8])) + content[start + 8:]
             path.write_bytes(content)
-            fit('run', config(faces, epochs=1))  # there is nothing to do, once one is found
+            fit('whole', config(faces, epochs=1))  # there is nothing to do, once one is found
             path.write_bytes(before)
 
 
@@ -265,11 +282,10 @@ def test_a_truncated_line_and_event_are_dropped(fit, faces):
     assert_same_run(folder, whole, stopped_at=[2])
 
 
-def test_a_run_that_resumes_on_another_platform_warns(fit, faces, capsys):
-    folder = fit('run', config(faces, max_steps=1))
-    settings = json.loads((folder / 'config.json').read_text())
+def test_a_run_that_resumes_on_another_platform_warns(fit, faces, one_step, capsys):
+    settings = json.loads((one_step / 'config.json').read_text())
     settings['platform']['tensorflow'] = '2.15.0'
-    (folder / 'config.json').write_text(json.dumps(settings))
+    (one_step / 'config.json').write_text(json.dumps(settings))
     fit('run', config(faces, max_steps=2))
     assert 'may be rounded differently' in capsys.readouterr().out
 
@@ -279,19 +295,18 @@ def test_a_run_that_resumes_on_another_platform_warns(fit, faces, capsys):
     (b'[1, 2]', 'expected settings, found'), (b'{"seed": 0}', 'it lacks dataset_dir, image_size'),
     (None, r'no config\.json'),
 ])
-def test_a_damaged_config_is_refused_and_nothing_is_changed(fit, faces, content, words):
-    folder = fit('run', config(faces, max_steps=1))
-    (folder / 'config.json').unlink()
+def test_a_damaged_config_is_refused_and_nothing_is_changed(fit, faces, one_step, content, words):
+    (one_step / 'config.json').unlink()
     if content is not None:
-        (folder / 'config.json').write_bytes(content)
-    before = contents(folder)
+        (one_step / 'config.json').write_bytes(content)
+    before = contents(one_step)
     with pytest.raises(UserError, match=f'{words}.*restore it, or choose another --model_dir'):
         fit('run', config(faces))
-    assert contents(folder) == before
+    assert contents(one_step) == before
 
 
+@pytest.mark.usefixtures('one_step')
 def test_other_settings_are_refused_by_name(fit, faces):
-    fit('run', config(faces, max_steps=1))
     with pytest.raises(UserError) as refusal:
         fit('run', config(faces, beta1=0.9, g_depths=[8, 8, 8, 8], precision='bfloat16', deterministic=True,
                           log_steps=7))
@@ -300,8 +315,8 @@ def test_other_settings_are_refused_by_name(fit, faces):
         '  precision: float32 there, bfloat16 now', '  deterministic: False there, True now']
 
 
+@pytest.mark.usefixtures('one_step')
 def test_images_may_move_but_not_change(fit, faces, tmp_path):
-    fit('run', config(faces, max_steps=1))
     moved = shutil.copytree(faces, tmp_path / 'moved')
     folder = fit('run', config(moved, max_steps=2))
     assert variables(folder)['global_step'] == 2
@@ -318,31 +333,27 @@ def test_settings_may_change_until_there_is_a_checkpoint(fit, faces):
 
 def test_a_second_run_is_refused_while_the_first_trains(faces, tmp_path):
     more = {'dataset_dir': faces, 'model_dir': tmp_path / 'run', 'cache_dir': tmp_path, 'epochs': 1_000_000}
-    with running('step [1-9]', **more) as process:
-        second = run_command(**more)
-        assert second.returncode == 1
-        assert f'another run is training in {tmp_path / "run"}: process {process.pid} on ' in second.stderr
-        assert 'Traceback' not in second.stderr
-        process.kill()
-        process.wait()
-        third = run_command(**{**more, 'max_steps': 1_000, 'epochs': 1})
+    first = start_command(**more)
+    first.wait_for('step [1-9]')
+    second = run_command(**more)
+    assert second.returncode == 1
+    assert f'another run is training in {tmp_path / "run"}: process ' in second.stderr
+    assert 'Traceback' not in second.stderr
+    first.kill()
+    third = run_command(**{**more, 'max_steps': 1_000, 'epochs': 1})
     assert third.returncode == 0, third.stderr
 
 
-def test_the_lock_ends_with_its_run(fit, faces):
-    folder = fit('run', config(faces, max_steps=1))
-    with (folder / 'lock').open('a') as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with pytest.raises(UserError, match='another run is training'):
-            fit('run', config(faces))
+def test_the_lock_ends_with_its_run(fit, faces, one_step):
+    with filelock.FileLock(one_step / 'lock'), pytest.raises(UserError, match='another run is training'):
+        fit('run', config(faces))
     fit('run', config(faces))
 
 
 @pytest.mark.parametrize('size', [0, 500, 8_000, 40_000])
-def test_a_full_disk_ends_the_run_and_loses_nothing(fit, faces, tmp_path, capsys, size):
+def test_a_full_disk_ends_the_run_and_loses_nothing(fit, faces, whole, one_step, tmp_path, size):
     """The limit on the size of a file stands for a full disk, which takes a file system to itself."""
-    whole = fit('whole', config(faces, save_steps=2))
-    fit('run', config(faces, save_steps=2, max_steps=1))
+    resource = pytest.importorskip('resource')
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:

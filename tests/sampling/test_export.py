@@ -1,40 +1,33 @@
-"""The exported generator, run without this project, draws what sample.py draws."""
+"""The exported generator, run without this project, draws what sample.py draws; the pretrained one is the default."""
 
+import json
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
+import imageio.v3 as imageio
 import numpy as np
 import pytest
 
 from dcgan.errors import UserError
-from dcgan.sampling.export import export, require_converter
+from dcgan.sampling.export import export
+from dcgan.sampling.exported import pretrained, read_exported
 from dcgan.sampling.generator import TrainedGenerator
-from dcgan.sampling.generator_checkpoint import read
-from dcgan.training.loop import train
+from dcgan.sampling.generator_checkpoint import find, read
 from tests.commands import run_script
-from tests.small_runs import SCRIPT as TRAIN
+from tests.sampling.drawing import draw_by
 from tests.small_runs import config
 
 SEEDS = np.arange(20)
-SCRIPT = TRAIN.with_name('export.py')
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    """A run of a few steps of a small model on the embedded faces; beside it ``z.npy`` and ``images.npy`` of SEEDS."""
+def folder(generator, tmp_path_factory):
+    """A folder with ``z.npy`` and ``images.npy`` of SEEDS."""
     folder = tmp_path_factory.mktemp('export')
-    train(config('', batch_size=32, z_dim=20, g_depths=[32, 16, 8, 8], d_depths=[8, 8, 16, 32], max_steps=30)._replace(
-        dataset_dir=None), folder / 'run', folder / 'cache')
-    with TrainedGenerator(read(folder / 'run' / 'model.ckpt-30')) as generator:
-        np.save(folder / 'z.npy', generator.latents(SEEDS))
-        np.save(folder / 'images.npy', generator.images(SEEDS))
-    return folder / 'run'
-
-
-def command(*flags):
-    return run_script('export.py', *flags)
+    np.save(folder / 'z.npy', generator.latents(SEEDS))
+    np.save(folder / 'images.npy', generator.images(SEEDS))
+    return folder
 
 
 SAVED_MODEL = """
@@ -69,60 +62,118 @@ COMPARE = """
     z, images = np.load('z.npy'), np.load('images.npy').astype(int)
     for n in 1, 7, 20:
         drawn = draw(z[:n])
-        assert drawn.dtype == np.uint8 and drawn.shape == (n, 16, 16, 3) and abs(drawn - images[:n]).max() <= 1
+        assert drawn.dtype == np.uint8 and drawn.shape == (n, 32, 32, 3) and abs(drawn - images[:n]).max() <= 1
     print('the same')
     """
 
 
 @pytest.mark.parametrize(('format', 'out', 'program'), [
     ('saved_model', 'out', SAVED_MODEL), ('onnx', 'out.onnx', ONNX), ('tflite', 'out.tflite', TFLITE)])
-def test_each_format_draws_the_same_without_this_project(run, format, out, program):
-    done = command(f'--model_dir={run}', f'--format={format}', f'--out={run.parent / out}')
+def test_each_format_draws_the_same_without_this_project(trained_run, folder, format, out, program):
+    done = run_script('export.py', f'--model_dir={trained_run}', f'--format={format}', f'--out={folder / out}')
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith(f'wrote       {run.parent / out}, the generator of {run / "model.ckpt-30"}\n')
+    assert done.stdout.endswith(f'wrote       {folder / out}, the generator of {trained_run / "model.ckpt-100"}\n')
     done = subprocess.run([sys.executable, '-I', '-c', textwrap.dedent(program) + textwrap.dedent(COMPARE)],
-                          cwd=run.parent, capture_output=True, text=True, timeout=120, check=False)
+                          cwd=folder, capture_output=True, text=True, timeout=240, check=False)
     assert done.stdout == 'the same\n', done.stderr
 
 
-def test_a_server_reads_the_signatures(run):
-    with TrainedGenerator(read(run / 'model.ckpt-30')) as generator:
-        export(generator, 'saved_model', run.parent / 'served' / '1')
-    cli = subprocess.run([Path(sys.executable).with_name('saved_model_cli'), 'show', '--dir',
-                          run.parent / 'served' / '1', '--all'], capture_output=True, text=True, check=True).stdout
-    for lines in (["signature_def['seeds']", "inputs['seeds']", 'dtype: DT_INT64', 'shape: (-1)', 'name: seeds:0',
-                   "outputs['images']", 'dtype: DT_UINT8', 'shape: (-1, 16, 16, 3)', 'tensorflow/serving/predict'],
-                  ["signature_def['serving_default']", "inputs['z']", 'dtype: DT_FLOAT', 'shape: (-1, 20)', 'name: z:0',
-                   "outputs['images']", 'dtype: DT_UINT8', 'shape: (-1, 16, 16, 3)', 'tensorflow/serving/predict']):
-        part = cli[cli.index(lines[0]):]
-        places = [part.index(line) for line in lines]
-        assert places == sorted(places), part
-
-
-def test_a_folder_receives_a_file_of_the_usual_name(run, tmp_path):
-    done = command(f'--model_dir={run}', f'--out={tmp_path}', '--format=tflite', '--checkpoint=0')
-    assert done.returncode == 0, done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ['generator.tflite']
+def hide_tf2onnx():
+    sys.modules['tf2onnx'] = None
 
 
 @pytest.mark.parametrize(('flags', 'sentence'), [
     ([], '--out=PATH is required'),
-    (['--out={run}'], '{run} exists; remove it, or choose another --out'),
-    (['--out={run}/log.jsonl'], '{run}/log.jsonl exists; remove it, or choose another --out'),
-    (['--out={run}/log.jsonl/saved'], 'cannot write {run}/log.jsonl/saved: {run}/log.jsonl is a file; choose'),
-    (['--out={run}/x.TFLITE', '--format=onnx'], '--out={run}/x.TFLITE ends in .tflite, which --format=onnx does not'),
-    (['--out={run}/' + 'x' * 300], 'cannot write {run}/' + 'x' * 300 + ': File name too long; choose'),
-    (['--out={run}/new', '--checkpoint=all'], '--checkpoint=all names several; export one: latest'),
-    (['--out={run}/new', '--checkpoint=7'], '{run} holds no checkpoint of step 7; it holds 0, 30'),
+    (['--out=run'], '{folder}/run exists; remove it, or choose another --out'),
+    (['--out=run/log.jsonl'], '{folder}/run/log.jsonl exists; remove it, or choose another --out'),
+    (['--out=run/log.jsonl/saved'], 'cannot write {folder}/run/log.jsonl/saved: {folder}/run/log.jsonl is a file; ch'),
+    (['--out=x.onnx', '--format=onnx'], '--format=onnx needs tf2onnx, which is not installed; pip install'),
+    (['--out=x.ONNX', '--format=npz'], '--out=x.ONNX ends in .onnx, which --format=npz does not'),
+    (['--out=' + 'x' * 300], 'cannot write {folder}/' + 'x' * 300 + ': File name too long; choose'),
+    (['--out=new', '--checkpoint=all'], '--checkpoint=all names several; export one: latest'),
 ])
 def test_mistakes_get_sentences(run, flags, sentence):
-    done = command(f'--model_dir={run}', *(flag.format(run=run) for flag in flags))
+    done = run_script('export.py', '--model_dir=run', *flags, prepare=hide_tf2onnx)
     assert done.returncode == 1
-    assert f'export.py: {sentence.format(run=run)}' in done.stderr
+    assert f'export.py: {sentence.format(folder=run.parent)}' in done.stderr
     assert 'Traceback' not in done.stderr
 
 
-def test_a_missing_converter_gets_a_sentence(monkeypatch):
-    monkeypatch.setitem(sys.modules, 'tf2onnx', None)
-    with pytest.raises(UserError, match=r"tf2onnx, which is not installed; pip install '\.\[onnx\]'$"):
-        require_converter('onnx')
+# One .npz, and the pretrained generator
+
+
+def images(path, weights='auto'):
+    with TrainedGenerator(read(path, weights)) as generator:
+        return generator.images(np.arange(4))
+
+
+def test_without_a_run_faces_come_from_the_pretrained_generator(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run_script('sample.py', '--num_images=4')
+    assert done.returncode == 0, done.stderr
+    drawn = imageio.imread('faces-demo_generator.png')
+    faces = images(pretrained())
+    np.testing.assert_array_equal(drawn, faces.reshape(2, 2, 64, 64, 3).swapaxes(1, 2).reshape(128, 128, 3))
+    assert np.abs(faces[:, None].astype(float) - faces[None]).mean((2, 3, 4))[~np.eye(4, dtype=bool)].min() > 10
+    with pytest.raises(UserError, match='has ema weights only; use --weights=ema'):
+        draw_by('--weights=trained')
+
+
+def test_the_pretrained_generator_knows_its_training_images(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    draw_by('--neighbours=1', '--seeds=3')
+    assert 'seed 3' in capsys.readouterr().out
+    done = run_script('evaluate.py', '--metrics=msssim8', '--cache_dir=cache')
+    assert done.returncode == 0, done.stderr
+    assert 'the training images' in done.stdout
+    assert 'weights ema' in done.stdout
+
+
+def test_the_pretrained_generator_can_be_exported_again(tmp_path):
+    done = run_script('export.py', '--format=npz', f'--out={tmp_path}')
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(images(tmp_path / 'generator.npz'), images(pretrained()))
+    assert read_exported(tmp_path / 'generator.npz')[0] == read_exported(pretrained())[0]
+
+
+def test_a_run_exports_trained_and_averaged_weights(fit, faces, tmp_path):
+    run = fit('run', config(faces, max_steps=2, ema_decay=0.5))
+    for weights, other in ('trained', 'ema'), ('ema', 'trained'):
+        out = tmp_path / f'{weights}.npz'
+        with TrainedGenerator(read(run / 'model.ckpt-2', weights)) as generator:
+            export(generator, 'npz', out)
+            np.testing.assert_array_equal(images(out), generator.images(np.arange(4)))
+        about, _ = read_exported(out)
+        assert (about['weights'], about['step'], about['config']['batch_size']) == (weights, 2, 4)
+        assert str(faces) not in json.dumps(about)  # a path is of no use elsewhere
+        with pytest.raises(UserError, match=f'has {weights} weights only; use --weights={weights}'):
+            read(out, other)
+
+
+@pytest.mark.parametrize('damage', [
+    lambda content: content[:len(content) // 2], lambda content: content[:3000] + b'\0\0\0\0' + content[3004:],
+    lambda content: b'', lambda content: b'<html>'])
+def test_a_damaged_file_gets_a_sentence(tmp_path, damage):
+    path = tmp_path / 'x.npz'
+    path.write_bytes(damage(pretrained().read_bytes()))
+    with pytest.raises(UserError, match=r'^cannot read .*x\.npz: .+; export it again'):
+        read(path)
+
+
+@pytest.mark.parametrize(('value', 'about', 'message'), [
+    (np.full([3], np.nan, np.float32), {}, 'holds NaN or infinite values'),
+    (np.zeros([4], np.float32), {}, r'has shape \[4\]; expected \[3\]'),
+    (np.array([None]), {}, 'cannot read .*: Object arrays cannot be loaded'),
+    (np.zeros([3], np.float32), {'config': None}, 'cannot read .*: expected settings, found None; export it again')])
+def test_weights_of_another_network_get_a_sentence(tmp_path, value, about, message):
+    description, values = read_exported(pretrained())
+    values['g/deconv4/conv2d_transpose/bias'] = value
+    np.savez(tmp_path / 'x.npz', about=json.dumps(description | about), **values)
+    with pytest.raises(UserError, match=message):
+        read(tmp_path / 'x.npz', 'auto')
+
+
+def test_a_missing_pretrained_generator_gets_a_sentence():
+    assert find(pretrained('no'), 'latest') == [pretrained('no')]
+    with pytest.raises(UserError, match=r'no_generator\.npz: No such file or directory; restore it'):
+        read(pretrained('no'))

@@ -127,5 +127,5 @@ def test_a_run_without_averages_has_none_to_draw_from(fit, faces, averaged):
     assert read(plain, 'auto').weights == 'trained'
     with pytest.raises(UserError, match=r'has no averaged weights.*use --weights=trained'):
         read(plain, 'ema')
-    with pytest.raises(UserError, match=r'averaged weights have no moving averages.*--batch_norm=population'):
+    with pytest.raises(UserError, match=r'ema weights of .* have no moving averages.*--batch_norm=population'):
         TrainedGenerator(read(averaged / 'model.ckpt-3', 'ema'), 'moving')

@@ -103,7 +103,7 @@ def test_a_run_begins_with_the_weights_that_tensorflow_1_saved(faces, tmp_path):
 
 
 @pytest.mark.parametrize(('path', 'more', 'message'), [
-    ('nowhere', {}, "there is no checkpoint '.*nowhere'"),
+    ('nowhere', {}, "holds no checkpoint '.*nowhere'"),
     ('data/demo_generator.npz', {}, 'is an exported generator; --init_checkpoint needs both networks'),
     ('run', {'z_dim': 6}, r'ckpt-1 does not .*kernel has shape \[5, 8\]; expected \[6, 8\]; use the --g_d'),
     ('broken', {}, 'cannot read .*broken'),
