@@ -9,7 +9,8 @@ from docs.make_help import ARTICLE, COMMANDS, ROOT, ROW, help_of, with_line_numb
 BLOCKS = ['reshape', 'deconv1', 'deconv2', 'deconv3', 'deconv4', 'tanh', 'conv1', 'conv2', 'conv3', 'conv4', 'classify',
           'leaky_relu', '__init__', '__call__', 'loss', 'train']
 LINK = re.compile(r'\]\((?!https?:)([^)#]+)')
-PAGES = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').glob('*.md'), *(ROOT / 'data').glob('*.md')])
+PAGES = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').glob('*.md'), *(ROOT / 'docs').glob('*.ipynb'),
+                *(ROOT / 'data').glob('*.md')])
 
 
 def test_the_article_page_maps_each_block_to_the_lines_that_hold_it():

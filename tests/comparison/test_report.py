@@ -19,7 +19,6 @@ from dcgan.errors import UserError
 from dcgan.metrics.evaluator import open_evaluator
 from dcgan.metrics.results import Result, from_json
 from dcgan.runs.settings import PRESETS
-from dcgan.sampling import WEIGHTS
 from dcgan.training.loop import train
 from tests.commands import run_script
 from tests.pictures import random_image, write_images
@@ -48,6 +47,11 @@ def trained(tmp_path_factory):
     faces = write_images(folder / 'a <b> & c', COUNT)
     train(config(faces, epochs=5, max_steps=2 * EPOCH_STEPS + 1, ema_decay=0.5), folder / 'run', folder / 'cache')
     return folder
+
+
+@pytest.fixture(scope='module')
+def milestones(trained):
+    return drawn(trained / 'run', 'trained')
 
 
 @pytest.fixture
@@ -113,19 +117,21 @@ def test_the_command_writes_a_self_contained_page(trained, tmp_path):
     assert {number['weights'] for number in numbers} == {'ema'}
 
 
-def test_the_faces_have_the_same_latents_each_time_and_show_the_weights_asked_for(run):
-    pictures = {weights: [milestone.picture for milestone in drawn(run, weights)] for weights in WEIGHTS}
-    assert pictures['auto'] == pictures['ema']
-    assert pictures['ema'][0] == pictures['trained'][0]  # there is no average yet
-    assert pictures['ema'][1] != pictures['trained'][1]
-    assert pictures['ema'][2:] == [None, None]  # of 3,164 and 7,910 updates
-    assert 'They are drawn from its weights as trained' in text_of(report(run, drawn(run, 'trained'))[0])
+def test_the_faces_have_the_same_latents_each_time_and_show_the_weights_asked_for(run, milestones):
+    trained, ema, auto = ([milestone.picture for milestone in found]
+                          for found in (milestones, drawn(run, 'ema'), drawn(run, 'auto')))
+    assert auto == ema
+    assert ema[0] == trained[0]  # there is no average yet
+    assert ema[1] != trained[1]
+    assert ema[2:] == [None, None]  # of 3,164 and 7,910 updates
+    assert 'They are drawn from its weights as trained' in text_of(report(run, milestones)[0])
 
 
-def test_the_headline_names_the_settings_that_differ_from_the_articles(run):
+def test_the_headline_names_the_settings_that_differ_from_the_articles(run, milestones):
     article = {**PRESETS['article'], 'image_size': 64, 'z_dim': 100, 'images': 10_000}
-    assert "This run has the article's width, batch and learning rates." in text_of(report(run, **article)[0])
-    text = text_of(report(run, **article | {'batch_size': 64, 'workers': 3, 'd_learning_rate': 0.5})[0])
+    text = text_of(report(run, milestones, **article)[0])
+    assert "This run has the article's width, batch and learning rates." in text
+    text = text_of(report(run, milestones, **article | {'batch_size': 64, 'workers': 3, 'd_learning_rate': 0.5})[0])
     assert ("This run differs from the article's: batch 192 instead of 128; d_learning_rate 0.5 instead of 0.0002."
             in text)
 
@@ -158,8 +164,7 @@ def test_a_page_without_log_numbers_and_newest_checkpoints(run):
         assert words in text_of(content)
 
 
-def test_numbers_are_shown_with_their_floors(run):
-    milestones = drawn(run, 'trained')
+def test_numbers_are_shown_with_their_floors(run, milestones):
     for is_known in True, False:
         content, _ = report(run, [milestone._replace(results=[
             result('swd7', step, 10.0 + step, '16'), result('swd7', step, 20.0 + step, 'mean'),
@@ -215,11 +220,11 @@ def test_unusable_figures_of_the_article_are_reported(tmp_path):
         article_figures(folder)
 
 
-def test_the_page_shows_the_differences_of_the_documentation_with_code_as_code(run):
+def test_the_page_shows_the_differences_of_the_documentation_with_code_as_code(run, milestones):
     text = (REFERENCE.parent / 'docs' / 'differences.md').read_text(encoding='utf-8')
     differences = ROW.findall(text.partition('## ')[0])[2:]
     assert len(differences) >= 8
-    content, _ = report(run)
+    content, _ = report(run, milestones)
     assert b'<code>tf.layers.*</code></td>' in content
     assert b'`' not in content
     words = text_of(content).replace(' ', '')  # the page's text has a space on both sides of code

@@ -124,10 +124,11 @@ def test_mistakes_are_answered_by_a_sentence(client, name, arguments, sentence):
 
 
 @pytest.mark.parametrize(('content', 'sentence'), [
-    (b'not an image', 'the file is not an image that Pillow reads'),
-    (imageio.imwrite('<bytes>', np.zeros([9000, 9000, 3], np.uint8), extension='.png'), 'of memory; the limit is')])
+    (lambda: b'not an image', 'the file is not an image that Pillow reads'),
+    (lambda: imageio.imwrite('<bytes>', np.zeros([9000, 9000, 3], np.uint8), extension='.png'),
+     'of memory; the limit is')])
 def test_a_photo_that_cannot_be_used_is_refused(client, tmp_path, content, sentence):
-    (tmp_path / 'photo.png').write_bytes(content)
+    (tmp_path / 'photo.png').write_bytes(content())
     with pytest.raises(AppError) as error:
         client.predict(handle_file(str(tmp_path / 'photo.png')), api_name='/project')
     assert sentence in str(error.value)
@@ -218,10 +219,6 @@ def test_a_port_in_use_is_reported(run):
         port = server.getsockname()[1]
         assert f'explore.py: cannot listen on 127.0.0.1, port {port}; choose another --port' in mistake(
             f'--port={port}', *flags_of(run))
-
-
-def test_a_host_that_is_not_known_is_reported(run):
-    assert 'cannot listen on no.such.host, port ' in mistake('--host=no.such.host', *flags_of(run))
 
 
 def test_a_missing_run_is_reported(tmp_path):
