@@ -72,8 +72,10 @@ def run(main, example, stopped='stopped', interrupt_status=128 + signal.SIGINT):
       interrupt_status: the exit status after Ctrl-C.
     """
     def leave(number, frame):
+        status = interrupt_status if number == signal.SIGINT else 128 + number
+        signal.signal(number, lambda *_: exit_now(status))  # a second one ends the process at once
         say(stopped)
-        sys.exit(interrupt_status if number == signal.SIGINT else 128 + number)
+        sys.exit(status)
 
     def leave_after_all(unraisable):
         if unraisable.exc_type is SystemExit:

@@ -74,7 +74,6 @@ def test_a_foreign_discriminator_gets_a_sentence(tmp_path):
     (['--project=none.jpg'], 'cannot read the photo none.jpg: No such file or directory; name an image file'),
     (['--project=run'], 'cannot read the photo run: it is not a file; name an image file with --project'),
     (['--project=run/config.json'], 'the file is not an image that Pillow reads'),
-    (['--project=http://x/photo.jpg'], '--project=http://x/photo.jpg: it is not a local path'),
     (['--project=photo.jpg', '--batch_norm=batch'], '--batch_norm has no effect on --project, which uses --weights'),
     (['--project=photo.jpg', '--out=walk.gif'], '--out=walk.gif must end in .png'),
     (['--project=photo.jpg'], 'the image has 30x40 pixels; the crop progan128 expects 178x218'),
