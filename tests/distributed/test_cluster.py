@@ -233,7 +233,7 @@ def meddle():
 
     def change(self, run_context, run_values):
         after_run(self, run_context, run_values)
-        variable = tf.trainable_variables()[1]
+        variable = run_context.session.graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)[1]
         variable.load(run_context.session.run(variable) + 1e-6, run_context.session)
 
     dcgan.training.hooks.SharedStopHook.after_run = change
