@@ -60,7 +60,7 @@ def page(run, config, milestones, figures, checks):
     if entries:
         pictures['losses.png'] = charts.losses(entries, milestones)
     if measured:
-        pictures['numbers.png'] = charts.numbers([milestone.step for milestone in measured], {
+        pictures['numbers.png'] = charts.numbers({
             title: row for title, row in results.items() if row[0].part in ('', 'mean')})  # not each level of swd
     environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True, extensions=['jinja2.ext.do'])
