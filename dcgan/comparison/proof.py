@@ -98,7 +98,7 @@ def prove(reference=REFERENCE):
       UserError: the reference is missing or damaged.
     """
     theirs = read_reference(reference)
-    return [*_checks('full', theirs), *_checks('small', theirs)]
+    return [check for part in PARTS for check in _checks(part, theirs)]
 
 
 def prove_in_child(reference=REFERENCE):
@@ -139,15 +139,20 @@ def verdict(checks):
 
 
 def _checks(part, reference):
-    theirs = getattr(reference, part)
+    checks, (config, theirs) = [], reference.graphs[part]
     with tf.Graph().as_default():
         try:
-            built = build(**reference.config if part == 'small' else {})
-            ours = facts(_describe(built, theirs))
+            built = build(**config)
+            checks += _graph_checks(PARTS[part], facts(_describe(built, theirs)), theirs)
+            if part == 'small':
+                measured = _measure(built, reference)
+                checks += [Check(PARTS[part], title, of, measured[name], tolerance, measured[name] <= tolerance)
+                           for name, (title, tolerance, of) in NUMBERS.items()]
         except Exception as error:  # a later TensorFlow or a changed model may raise anything
-            return [Check(PARTS[part], 'graph', f'cannot be built: {_reason(error)}', None, None, False)]
-        checks = _graph_checks(PARTS[part], ours, theirs)
-        return checks if part == 'full' else checks + _number_checks(PARTS[part], built, reference)
+            names = [title for title, _, _ in NUMBERS.values()] if checks else ['graph']
+            problem = f'{"not compared" if checks else "cannot be built"}: {type(error).__name__}: {reason_of(error)}'
+            checks += [Check(PARTS[part], name, problem, None, None, False) for name in names]
+    return checks
 
 
 def _describe(built, theirs):
@@ -197,17 +202,6 @@ def _differences(ours, theirs):
     return differences or [f'place {place}: {our} here, {their} there'
                            for place, (our, their) in enumerate(zip(ours, theirs, strict=True), start=1)
                            if our != their]
-
-
-def _number_checks(part, built, reference):
-    """Returns the Checks of ``NUMBERS``."""
-    try:
-        measured = _measure(built, reference)
-    except Exception as error:  # start.ckpt does not restore; or as above
-        return [Check(part, title, f'not compared: {_reason(error)}', None, tolerance, False)
-                for title, tolerance, _ in NUMBERS.values()]
-    return [Check(part, title, of, measured[name], tolerance, measured[name] <= tolerance)
-            for name, (title, tolerance, of) in NUMBERS.items()]
 
 
 def _measure(built, reference):
@@ -286,10 +280,6 @@ def _difference_of_averages(ours, reference, steps):
             variance = MOMENTUM * variance + (1 - MOMENTUM) * batch.var((0, 1, 2), ddof=1, dtype=np.float64)
         differences += [_largest(ours[names[0]], mean), _largest(ours[names[1]], variance)]
     return float(np.max(differences))
-
-
-def _reason(error):
-    return f'{type(error).__name__}: {reason_of(error)}'
 
 
 if __name__ == '__main__':

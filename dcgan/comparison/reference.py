@@ -17,16 +17,13 @@ class Reference(NamedTuple):
 
     Attributes:
       checkpoint: path of the smaller graph's variables at the start, for ``tf.train.Saver``.
-      config: arguments of ``model.DCGAN`` for the smaller graph.
-      full, small: ``facts`` of the article's graph, and of a smaller one.
+      graphs: {'full', 'small': (arguments of ``model.DCGAN``, ``facts``)}, the article's graph and a smaller one.
       numbers: {name: array}, inputs and outputs of the smaller graph (``reference/numbers.npz``).
       start, end: {name: array}, its variables at the start and after five train steps.
     """
 
     checkpoint: str
-    config: dict
-    full: dict
-    small: dict
+    graphs: dict
     numbers: dict
     start: dict
     end: dict
@@ -44,10 +41,8 @@ def read_reference(folder=REFERENCE):
             contents.append(read(folder / name))
         except Exception as error:  # a damaged file can raise anything
             reason = error if isinstance(error, UserError) else f'cannot read {folder / name}: {reason_of(error)}'
-            raise UserError(f'{reason}; restore it (git checkout -- reference), as only TensorFlow 1.15 can write it'
-                            ) from error
-    graphs, *others = contents
-    return Reference(str(folder / 'start.ckpt'), *graphs, *others)
+            raise UserError(f'{reason}; restore it (git checkout -- reference); TensorFlow 1.15 wrote it') from error
+    return Reference(str(folder / 'start.ckpt'), *contents)
 
 
 def facts(graph):
@@ -68,7 +63,7 @@ def facts(graph):
 
 def _read_graphs(path):
     graphs = json.loads(path.read_text())
-    return graphs['small']['config'], facts(graphs['full']), facts(graphs['small'])
+    return {part: (graphs[part].get('config', {}), facts(graphs[part])) for part in ('full', 'small')}
 
 
 def _read_variables(path):

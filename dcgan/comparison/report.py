@@ -50,34 +50,31 @@ def page(run, config, milestones, figures, checks):
     """
     entries = read_log(run / 'log.jsonl')
     batch = config['batch_size'] * config['workers']
-    ours = {**config, 'batch_size': batch}
-    if ours['d_learning_rate'] is None:
-        ours['d_learning_rate'] = ours['learning_rate']
-    measured = [milestone for milestone in milestones if milestone.results]
-    results = {f'{row[0].metric} {row[0].part}'.strip(): row
-               for row in zip(*(milestone.results for milestone in measured), strict=True)}
+    config = {**config, 'batch_size': batch}
+    if config['d_learning_rate'] is None:
+        config['d_learning_rate'] = config['learning_rate']
+    rows = zip(*(milestone.results for milestone in milestones if milestone.results), strict=True)
+    results = {f'{row[0].metric} {row[0].part}'.strip(): row for row in rows}
     pictures = {f'{milestone.name}.png': milestone.picture for milestone in milestones if milestone.picture}
     if entries:
         pictures['losses.png'] = charts.losses(entries, milestones)
-    if measured:
-        pictures['numbers.png'] = charts.numbers({
-            title: row for title, row in results.items() if row[0].part in ('', 'mean')})  # not each level of swd
+    if results:
+        shown = {title: row for title, row in results.items() if row[0].part in ('', 'mean')}  # not each level of swd
+        pictures['numbers.png'] = charts.numbers(shown)
     environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True, extensions=['jinja2.ext.do'])
-    environment.filters |= {'uri': _uri, 'code': _code}
+    environment.filters |= {'uri': _uri, 'code': _code, 'number': number, 'samples': samples, 'notes': notes}
     html = environment.get_template('report.html').render(
-        name=run.resolve().name, config=config, ours=ours, article=ARTICLE, milestones=milestones, measured=measured,
-        results=results, entries=entries, speed=_speed(entries, batch), figures=figures, pictures=pictures,
+        name=run.resolve().name, config=config, article=ARTICLE, milestones=milestones, results=results,
+        entries=entries, speed=_speed(entries, batch) if entries else None, pictures=pictures, figures=figures,
         epoch_steps=steps_per_epoch(config['images'], batch), figure_names=ARTICLE_UPDATES, suffixes=SUFFIXES,
-        checks=checks, verdict=verdict(checks), trained_on=TRAINED_ON, number=number, samples=samples, notes=notes,
+        checks=checks, verdict=verdict(checks), trained_on=TRAINED_ON,
         differences=ROW.findall(DIFFERENCES.read_text(encoding='utf-8').partition('\n## ')[0])[1:])
     return html.encode(), pictures
 
 
 def _speed(entries, batch):
-    """Returns the median, minimum and maximum of the images per second, and the hours of a log; None if it is empty."""
-    if not entries:
-        return None
+    """Returns the median, minimum and maximum of the images per second, and the hours of a log."""
     rates = np.array([entry['images_per_second'] for entry in entries])
     steps = np.diff([entry['step'] for entry in entries], prepend=0)
     return np.median(rates), rates.min(), rates.max(), (steps * batch / rates).sum() / 3600
