@@ -1,70 +1,65 @@
 """Charts of the report, as PNG bytes."""
 
 import io
+from pathlib import Path
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import style
 from matplotlib.figure import Figure
 
-INK, BLUE, ORANGE, GRAY = '#333333', '#2166ac', '#d6604d', '#8a8a8a'
+STYLE = Path(__file__).with_name('charts.mplstyle')
 WIDTH = 5.6  # inches: on a phone, text is still read
-STYLE = {
-    'font.size': 8, 'axes.titlesize': 9, 'legend.frameon': False, 'axes.spines.top': False, 'axes.spines.right': False,
-    'axes.edgecolor': GRAY, 'xtick.color': INK, 'ytick.color': INK, 'axes.grid': True, 'axes.grid.axis': 'y',
-    'axes.axisbelow': True, 'grid.color': '#e6e6e6', 'grid.linewidth': 0.6, 'savefig.dpi': 200}
-WINDOW = 11  # logged values in a running mean
+REACH = 5  # logged values on either side of one, in its running mean
 
 
-@rc_context(STYLE)
+@style.context(STYLE)
 def losses(entries, milestones):
     """Draws both losses over the steps: the logged values, pale, and their running means.
 
     Args:
       entries: dicts with 'step', 'g_loss', 'd_loss', oldest first, at least one.
-      milestones: {step: title}, marked in the chart.
+      milestones: Milestones, marked in the chart.
     """
-    figure = Figure((WIDTH, 2.8), layout='constrained')
+    figure = Figure((WIDTH, 2.8))
     axes = figure.subplots()
     steps = [entry['step'] for entry in entries]
-    window = np.ones(min(WINDOW, len(steps)))
-    counts = np.convolve(np.ones(len(steps)), window, 'same')  # fewer near both ends
-    for name, color, title in ('g_loss', BLUE, 'generator'), ('d_loss', ORANGE, 'discriminator'):
+    for name, color, title in ('g_loss', 'C0', 'generator'), ('d_loss', 'C1', 'discriminator'):
         values = [entry[name] for entry in entries]
+        means = [np.mean(values[max(0, place - REACH):place + REACH + 1]) for place in range(len(values))]
         axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
-        axes.plot(steps, np.convolve(values, window, 'same') / counts, color=color, linewidth=1.8, label=title)
+        axes.plot(steps, means, color=color, linewidth=1.8, label=title)
     axes.set(xlabel='step', ylabel='loss, nats', xlim=(0, steps[-1]), ylim=(0, None))
-    for step, title in milestones.items():
+    for step, title in {milestone.step: milestone.title for milestone in milestones}.items():
         if 0 < step <= steps[-1]:
-            axes.axvline(step, color=GRAY, linewidth=0.8, linestyle=':')
-            axes.annotate(title, (step, 1), xycoords=('data', 'axes fraction'), xytext=(-3, -3),
-                          textcoords='offset points', rotation=90, ha='right', va='top', color=GRAY, fontsize=7)
+            axes.axvline(step, color='gray', linewidth=0.8, linestyle=':')
+            axes.annotate(title, (step, 1), (-3, -3), ('data', 'axes fraction'), 'offset points', rotation=90,
+                          ha='right', va='top', color='gray', fontsize=7)
     axes.legend()
     return _png(figure)
 
 
-@rc_context(STYLE)
-def numbers(series):
+@style.context(STYLE)
+def numbers(results):
     """Draws metrics over the steps, each in its own panel; floors are dashed.
 
     Args:
-      series: {title: [(step, value, floor or None), ...]}, at least one.
+      results: {title: Results at several steps}, of at least one metric.
     """
-    figure = Figure((WIDTH, 2.3 * len(series)), layout='constrained')
-    panels = figure.subplots(len(series), squeeze=False)[:, 0]
-    for panel, (title, points) in zip(panels, series.items(), strict=True):
-        steps, values, floors = zip(*points, strict=True)
-        panel.plot(steps, values, 'o-', color=BLUE, linewidth=1.5, markersize=4)
-        if floors[0] is not None:
-            panel.axhline(floors[0], color=GRAY, linewidth=1, linestyle='--')
-            panel.annotate('real images', (1, floors[0]), xycoords=('axes fraction', 'data'), xytext=(-2, 3),
-                           textcoords='offset points', ha='right', color=GRAY, fontsize=7)
+    figure = Figure((WIDTH, 2.3 * len(results)))
+    panels = figure.subplots(len(results), squeeze=False).flat
+    for panel, (title, row) in zip(panels, results.items(), strict=True):
+        values, floor = [result.value for result in row], row[0].floor
+        panel.plot([result.protocol['step'] for result in row], values, 'o-', linewidth=1.5, markersize=4)
+        if floor is not None:
+            panel.axhline(floor, color='gray', linewidth=1, linestyle='--', label='real images')
+            panel.legend()
         panel.set(title=title, xlabel='step')
-        if min(value for value in (*values, *floors) if value is not None) >= 0:  # kid may be negative
+        if min(*values, floor or 0) >= 0:  # kid may be negative
             panel.set_ylim(bottom=0)
     return _png(figure)
 
 
 def _png(figure):
     content = io.BytesIO()
-    figure.savefig(content, format='png')
+    figure.savefig(content)
     return content.getvalue()

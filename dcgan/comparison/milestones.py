@@ -11,7 +11,7 @@ from dcgan.metrics.results import from_json, to_json
 from dcgan.runs.checkpoints import ARTICLE_UPDATES, Checkpoints
 from dcgan.runs.run_directory import RunDirectory
 from dcgan.sampling.generator import TrainedGenerator
-from dcgan.sampling.generator_checkpoint import GeneratorCheckpoint, find, read
+from dcgan.sampling.generator_checkpoint import GeneratorCheckpoint, find, read, read_all
 from dcgan.sampling.pictures import grid
 
 ARTICLE_TITLES = {'start': 'at the start', 'epoch-2': 'after 2 epochs of CelebA', 'epoch-5': 'after 5 epochs of CelebA'}
@@ -76,17 +76,13 @@ def drawn(run, weights):
     latest = read(find(run, 'latest')[0], weights)
     checkpoints = Checkpoints(RunDirectory(run))
     milestones = milestones_of([step for step in checkpoints.steps() if step <= latest.step])
-    for place, milestone in enumerate(milestones):
-        if milestone.is_reached:
-            try:
-                checkpoint = read(checkpoints.path(milestone.step), latest.weights)
-            except UserError as error:
-                print(f'warning     {error}; the report omits it')
-                continue
-            with TrainedGenerator(checkpoint, 'batch', len(SEEDS)) as generator:
-                picture = grid(generator.images(SEEDS)[:64], 8, 8)
-            milestones[place] = milestone._replace(checkpoint=checkpoint, picture=picture)
-    return milestones
+    steps = sorted({milestone.step for milestone in milestones if milestone.is_reached})
+    drawings = {}
+    for checkpoint in read_all([checkpoints.path(step) for step in steps], latest.weights):
+        with TrainedGenerator(checkpoint, 'batch', len(SEEDS)) as generator:
+            picture = grid(generator.images(SEEDS)[:64], 8, 8)
+        drawings[checkpoint.step] = {'checkpoint': checkpoint, 'picture': picture}
+    return [milestone._replace(**drawings.get(milestone.step, {})) for milestone in milestones]
 
 
 def measured(milestones, evaluator, path):
@@ -129,8 +125,8 @@ def article_figures(folder):
         paths = sorted(folder.iterdir())
     except OSError as error:
         raise UserError(f'cannot read --article_figures={folder}: {reason_of(error)}; {expected}') from error
-    found = {path.stem.lower(): path for path in paths if path.suffix.lower() in SUFFIXES}
-    figures = {name: _picture(found[name]) for name in ARTICLE_UPDATES if name in found}
+    figures = {path.stem.lower(): _picture(path) for path in paths
+               if path.stem.lower() in ARTICLE_UPDATES and path.suffix.lower() in SUFFIXES}
     if not figures:
         raise UserError(f'--article_figures={folder} holds {", ".join(path.name for path in paths) or "nothing"}; '
                         f'{expected}')

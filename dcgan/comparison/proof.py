@@ -8,7 +8,6 @@ rounds differently, an input of a leaky ReLU near 0 may change its sign, and Ada
 """
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -99,7 +98,7 @@ def prove(reference=REFERENCE):
       UserError: the reference is missing or damaged.
     """
     theirs = read_reference(reference)
-    return [*_checks('full', theirs), *_checks('small', theirs)]
+    return [check for part in PARTS for check in _checks(part, theirs)]
 
 
 def prove_in_child(reference=REFERENCE):
@@ -107,8 +106,9 @@ def prove_in_child(reference=REFERENCE):
     done = subprocess.run([sys.executable, '-m', 'dcgan.comparison.proof', str(reference.resolve())],
                           cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False,
                           env={**os.environ, 'TF_ENABLE_ONEDNN_OPTS': '0', 'CUDA_VISIBLE_DEVICES': '-1'})
-    if done.returncode:
-        raise UserError((done.stderr.strip().splitlines() or [f'exit status {done.returncode}'])[-1])
+    if done.returncode:  # a traceback ends with the error
+        last_line = (done.stderr.strip().splitlines() or [f'exit status {done.returncode}'])[-1]
+        raise UserError(last_line.removeprefix('dcgan.errors.UserError: '))
     return [Check(*check) for check in json.loads(done.stdout.splitlines()[-1])]
 
 
@@ -133,41 +133,42 @@ def describe(check):
 def verdict(checks):
     """Returns a sentence: whether all Checks agree."""
     where = f'TensorFlow {tf.__version__}, on the CPU'
-    failed = sum(not check.agrees for check in checks)
-    if failed:
+    if failed := sum(not check.agrees for check in checks):
         return f"THE GRAPH IS NOT THE ARTICLE'S: {failed} of {len(checks)} checks fail, {where}"
     return f"the graph is the article's: {len(checks)} of {len(checks)} checks agree, {where}"
 
 
 def _checks(part, reference):
-    theirs = getattr(reference, part)
+    checks, (config, theirs) = [], reference.graphs[part]
     with tf.Graph().as_default():
         try:
-            built = build(**reference.config if part == 'small' else {})
+            built = build(**config)
+            checks += _graph_checks(PARTS[part], facts(_describe(built, theirs)), theirs)
+            if part == 'small':
+                measured = _measure(built, reference)
+                checks += [Check(PARTS[part], title, of, measured[name], tolerance, measured[name] <= tolerance)
+                           for name, (title, tolerance, of) in NUMBERS.items()]
         except Exception as error:  # a later TensorFlow or a changed model may raise anything
-            return [Check(PARTS[part], 'graph', f'cannot be built: {_reason(error)}', None, None, False)]
-        checks = _graph_checks(PARTS[part], facts(_graph(built, theirs)), theirs)
-        return checks if part == 'full' else checks + _number_checks(PARTS[part], built, reference)
+            names = [title for title, _, _ in NUMBERS.values()] if checks else ['graph']
+            problem = f'{"not compared" if checks else "cannot be built"}: {type(error).__name__}: {reason_of(error)}'
+            checks += [Check(PARTS[part], name, problem, None, None, False) for name in names]
+    return checks
 
 
-def _graph(built, theirs):
-    """Returns what the default graph consists of, as graph.json has it; of collections and end points, only theirs."""
+def _describe(built, theirs):
+    """Returns the default graph as graph.json describes one; its collections and end points are those of ``theirs``."""
     trained = {variable.op.name for variable in tf.trainable_variables()}
     ops = {op.name: op for op in tf.get_default_graph().get_operations()}
-    networks = {'g': built.dcgan.g.variables, 'd': built.dcgan.d.variables}
-    return {
+    graph = {
         'variables': [(variable.op.name, variable.shape.as_list(), variable.op.name in trained)
                       for variable in tf.global_variables()],
-        **{f'{key}_variables': [variable.op.name for variable in variables] for key, variables in networks.items()},
-        **{f'{key}_parameters': sum(math.prod(variable.shape.as_list()) for variable in variables)
-           for key, variables in networks.items()},
         'collections': {name: len(tf.get_collection(name)) for name in theirs['collections']},
-        'endpoints': [(name, ops[name].type, [_shape(output) for output in ops[name].outputs])
+        'endpoints': [(name, ops[name].type, [output.shape.as_list() for output in ops[name].outputs])
                       for name in theirs['end points'] if name in ops]}
-
-
-def _shape(tensor):
-    return None if tensor.shape.rank is None else tensor.shape.as_list()
+    for name, network in ('g', built.dcgan.g), ('d', built.dcgan.d):
+        graph[f'{name}_variables'] = [variable.op.name for variable in network.variables]
+        graph[f'{name}_parameters'] = sum(variable.shape.num_elements() for variable in network.variables)
+    return graph
 
 
 def _graph_checks(part, ours, theirs):
@@ -203,25 +204,15 @@ def _differences(ours, theirs):
                            if our != their]
 
 
-def _number_checks(part, built, reference):
-    """Returns the Checks of ``NUMBERS``."""
-    try:
-        measured = _measure(built, reference)
-    except Exception as error:  # start.ckpt does not restore; or as above
-        return [Check(part, title, f'not compared: {_reason(error)}', None, tolerance, False)
-                for title, tolerance, _ in NUMBERS.values()]
-    return [Check(part, title, of, measured[name], tolerance, measured[name] <= tolerance)
-            for name, (title, tolerance, of) in NUMBERS.items()]
-
-
 def _measure(built, reference):
     """Returns {name in ``NUMBERS``: largest difference}, computed in the default graph."""
     dcgan, theirs = built.dcgan, reference.numbers
     losses = {'g_loss': built.losses[dcgan.g], 'd_loss': built.losses[dcgan.d]}
     outputs = {'generated': 'g/tanh/outputs:0', 'generated_inference': dcgan.g(dcgan.z, training=False),
-               'g_logits': 'dg/d/classify/outputs/BiasAdd:0', 't_logits': 'dt/d/classify/outputs/BiasAdd:0',
-               'g_gradient_norms': _gradient_norms(losses['g_loss'], dcgan.g.variables),
-               'd_gradient_norms': _gradient_norms(losses['d_loss'], dcgan.d.variables)}
+               'g_logits': 'dg/d/classify/outputs/BiasAdd:0', 't_logits': 'dt/d/classify/outputs/BiasAdd:0'}
+    for name, network in ('g', dcgan.g), ('d', dcgan.d):
+        gradients = tf.gradients(built.losses[network], network.variables)
+        outputs[f'{name}_gradient_norms'] = [tf.norm(gradient) for gradient in gradients]
     normalized = {f'd/{layer}': [f'{scope}/{layer}/conv2d/BiasAdd:0' for scope in ('dg/d', 'dt/d')]
                   for layer in (f'conv{number}' for number in range(1, len(dcgan.d.depths)))}
     feeds = [{dcgan.z: latents, built.images: images / np.float32(127.5) - 1}
@@ -229,25 +220,20 @@ def _measure(built, reference):
     with tf.Session(config=tf.ConfigProto(device_count={'GPU': 0})) as session:
         tf.train.Saver().restore(session, reference.checkpoint)
         ours = session.run(outputs, feeds[0])
-        steps = [session.run([losses, normalized, built.train], feed)[:2] for feed in feeds]
+        steps = [session.run({**losses, 'normalized': normalized, 'train': built.train}, feed) for feed in feeds]
         ours['generated_after'] = session.run('g/tanh/outputs:0', feeds[0])
         variables = session.run({variable.op.name: variable for variable in tf.global_variables()})
-    ours |= {name: np.stack([of_step[name] for of_step, _ in steps]) for name in losses}
+    ours |= {name: [step[name] for step in steps] for name in losses}
     return {**{name: _largest(ours[name], theirs[name], of=theirs[name] if 'norms' in name else 1) for name in ours},
             **_differences_of_variables(variables, reference, [
                 variable.op.name for variable in dcgan.g.variables + dcgan.d.variables]),
-            'averages': _difference_of_averages(variables, reference, [batches for _, batches in steps])}
-
-
-def _gradient_norms(loss, variables):
-    return tf.stack([tf.norm(gradient) for gradient in tf.gradients(loss, variables)])
+            'averages': _difference_of_averages(variables, reference, [step['normalized'] for step in steps])}
 
 
 def _largest(ours, theirs, of=1):
     """Returns the largest difference of two arrays relative to ``of``, clipped to ``MIN_NORM`` from below."""
-    if ours.shape != theirs.shape:
-        raise ValueError(f'shape {ours.shape} here, {theirs.shape} there')
-    return float(np.max(np.abs(ours - theirs) / np.maximum(of, MIN_NORM)))
+    [difference] = np.diff([ours, theirs], axis=0)  # raises ValueError if their shapes differ
+    return float(np.max(np.abs(difference) / np.maximum(of, MIN_NORM)))
 
 
 def _differences_of_variables(ours, reference, names):
@@ -296,13 +282,6 @@ def _difference_of_averages(ours, reference, steps):
     return float(np.max(differences))
 
 
-def _reason(error):
-    return f'{type(error).__name__}: {reason_of(error)}'
-
-
 if __name__ == '__main__':
     configure()
-    try:
-        print(json.dumps(prove(Path(sys.argv[1]))))
-    except UserError as error:
-        sys.exit(str(error))
+    print(json.dumps(prove(Path(sys.argv[1]))))

@@ -16,18 +16,15 @@ class Reference(NamedTuple):
     """Contents of ``reference/``.
 
     Attributes:
-      config: arguments of ``model.DCGAN`` for the smaller graph.
-      full, small: ``facts`` of the article's graph, and of a smaller one.
+      checkpoint: path of the smaller graph's variables at the start, for ``tf.train.Saver``.
+      graphs: {'full', 'small': (arguments of ``model.DCGAN``, ``facts``)}, the article's graph and a smaller one.
       numbers: {name: array}, inputs and outputs of the smaller graph (``reference/numbers.npz``).
-      checkpoint: path of its variables at the start, for ``tf.train.Saver``.
       start, end: {name: array}, its variables at the start and after five train steps.
     """
 
-    config: dict
-    full: dict
-    small: dict
-    numbers: dict
     checkpoint: str
+    graphs: dict
+    numbers: dict
     start: dict
     end: dict
 
@@ -38,9 +35,14 @@ def read_reference(folder=REFERENCE):
     Raises:
       UserError: a file is missing or damaged.
     """
-    start, end = folder / 'start.ckpt', folder / 'end.ckpt'
-    return Reference(*_read(folder / 'graph.json', _graphs), _read(folder / 'numbers.npz', _numbers), str(start),
-                     _read(start, _variables), _read(end, _variables))
+    contents = []
+    for name, read in READERS.items():
+        try:
+            contents.append(read(folder / name))
+        except Exception as error:  # a damaged file can raise anything
+            reason = error if isinstance(error, UserError) else f'cannot read {folder / name}: {reason_of(error)}'
+            raise UserError(f'{reason}; restore it (git checkout -- reference); TensorFlow 1.15 wrote it') from error
+    return Reference(str(folder / 'start.ckpt'), *contents)
 
 
 def facts(graph):
@@ -59,24 +61,14 @@ def facts(graph):
         'end points': {name: f'{kind} {shapes}' for name, kind, shapes in graph['endpoints']}}
 
 
-def _read(path, read):
-    try:
-        return read(path)
-    except Exception as error:  # a damaged file can raise anything
-        reason = error if isinstance(error, UserError) else f'cannot read {path}: {reason_of(error)}'
-        raise UserError(f'{reason}; restore it (git checkout -- reference), as only TensorFlow 1.15 can write it'
-                        ) from error
-
-
-def _graphs(path):
+def _read_graphs(path):
     graphs = json.loads(path.read_text())
-    return graphs['small']['config'], facts(graphs['full']), facts(graphs['small'])
+    return {part: (graphs[part].get('config', {}), facts(graphs[part])) for part in ('full', 'small')}
 
 
-def _variables(path):
+def _read_variables(path):
     return CheckpointReader(path).read_all()
 
 
-def _numbers(path):
-    with np.load(path) as arrays:
-        return dict(arrays)
+READERS = {'graph.json': _read_graphs, 'numbers.npz': lambda path: dict(np.load(path)), 'start.ckpt': _read_variables,
+           'end.ckpt': _read_variables}
