@@ -11,6 +11,8 @@ step. Ctrl-C saves, draws and stops; the same command resumes, and flags that yo
 several machines, by Slurm's srun or with the environment variable TF_CONFIG, it trains one model on all of them.
 """
 
+import signal
+
 from absl import flags
 
 from data.source import dataset_name
@@ -18,7 +20,6 @@ from dcgan import cli
 from dcgan.files import CACHE_DIR, define_path
 from dcgan.runs import settings
 from dcgan.runs.run_directory import RunDirectory, default_model_dir
-from dcgan.signals import exit_status
 
 FLAGS = flags.FLAGS
 
@@ -53,7 +54,8 @@ def main():
     if number is None:
         return 0
     print('stopped; run the same command again to resume')
-    return exit_status(number)
+    # Ctrl-C is a deliberate stop. To a scheduler that sent another signal, 0 would mean "done, do not restart".
+    return 0 if number == signal.SIGINT else 128 + number
 
 
 if __name__ == '__main__':

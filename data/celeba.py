@@ -62,11 +62,10 @@ def problems_of(source):
 
     Compares the names, the count, the size in pixels of every image, and the checksums of 200 images.
     """
-    published = dict.fromkeys(_published_names())
-    copies = Counter(map(posixpath.basename, source.names))
+    names = list(map(posixpath.basename, source.names))
     problems = defaultdict(list)  # {what: [where]}
-    problems['name not in 000001.jpg to 202599.jpg'] = [name for name in copies if name not in published]
-    problems['more than one copy'] = [name for name in published if copies[name] > 1]
+    problems['name not in 000001.jpg to 202599.jpg'] = sorted(set(names) - set(_published_names()))
+    problems['more than one copy'] = [name for name, count in Counter(names).items() if count > 1]
     checksums = json.loads(CHECKSUMS.read_text())
     matches = 0
     for name, content in source.images():
@@ -99,7 +98,7 @@ def main(argv):
     if len(argv) > 2:
         raise app.UsageError('too many arguments; expected one path, that of the data set to check')
     try:
-        source = open_source(argv[1])
+        source = open_source(Path(argv[1]).expanduser())
         problems = list(problems_of(source))
     except UserError as error:
         sys.exit(f'data.celeba: {error}')

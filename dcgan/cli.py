@@ -115,8 +115,6 @@ def _parse_flags(script, example):
 
 def _load_tensorflow():
     """Imports TensorFlow. What it logs meanwhile is shown only if that fails."""
-    if sys.stderr.isatty():
-        print('loading TensorFlow...', end='\r', file=sys.stderr, flush=True)
     gc.disable()  # what is loaded stays; looking for garbage in it takes half a second
     with tempfile.TemporaryFile() as log:
         stderr = os.dup(2)
@@ -132,5 +130,3 @@ def _load_tensorflow():
             os.close(stderr)
     gc.freeze()
     gc.enable()
-    if sys.stderr.isatty():
-        print(' ' * len('loading TensorFlow...'), end='\r', file=sys.stderr, flush=True)

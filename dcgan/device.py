@@ -61,16 +61,12 @@ def platform_info():
 def gpu():
     """Returns the name of the first GPU that TensorFlow found, or None."""
     gpus = tf.config.list_physical_devices('GPU')
-    return _details(gpus[0]).get('device_name', gpus[0].name) if gpus else None
+    return tf.config.experimental.get_device_details(gpus[0]).get('device_name', gpus[0].name) if gpus else None
 
 
 def describe_device():
     """Returns a description of the device that the graph runs on: the first GPU that TensorFlow found, or the CPU."""
     return gpu() or f'CPU, {cores()} cores; no GPU found (set TF_CPP_MIN_LOG_LEVEL=0 to see where TensorFlow looked)'
-
-
-def _details(device):
-    return tf.config.experimental.get_device_details(device)
 
 
 def _cpuinfo():
@@ -90,7 +86,7 @@ def _require_float16():
     gpus = tf.config.list_physical_devices('GPU')
     if not gpus:
         raise UserError('--precision=float16 is for GPUs, and TensorFlow found none; use --precision=bfloat16 on a CPU')
-    capability = _details(gpus[0]).get('compute_capability')
+    capability = tf.config.experimental.get_device_details(gpus[0]).get('compute_capability')
     if capability is not None and capability < (7, 0):
         raise UserError(f'--precision=float16 needs a GPU of compute capability 7.0 or higher, and {gpu()} has '
                         f'{".".join(map(str, capability))}; use --precision=float32')

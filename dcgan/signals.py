@@ -39,11 +39,3 @@ def exit_now(status):
     with contextlib.suppress(Exception):  # print() may be what was interrupted
         sys.stdout.flush()
     os._exit(status)
-
-
-def exit_status(number):
-    """Returns the exit status of a training run that a signal stopped, after saving.
-
-    Ctrl-C is a deliberate stop: 0. Other signals: 128 + the number; to a scheduler, 0 means "done, do not restart".
-    """
-    return 0 if number == signal.SIGINT else 128 + number

@@ -74,8 +74,7 @@ def open_run(model_dir, pretrained_name=None):
     if model_dir is None:
         name = pretrained_name or PRETRAINED[0]
         if name == 'celeba':
-            print('note        the celeba generator is for non-commercial research, as its training images are: '
-                  'data/celeba_generator.md')
+            print('note        the celeba generator is for non-commercial research (data/celeba_generator.md)')
         return pretrained(name)
     path = RunDirectory(model_dir).path
     if not path.is_dir():

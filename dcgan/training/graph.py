@@ -106,8 +106,6 @@ def _latents(config, global_step, cluster):
     """Returns this worker's slice of the latents of a step: a function of the seed and ``global_step``."""
     z = tf.random.stateless_uniform([config.batch_size * cluster.world_size, config.z_dim], [config.seed, global_step],
                                     minval=-1.0, maxval=1.0)
-    if cluster.world_size == 1:
-        return z
     return z[cluster.rank * config.batch_size:(cluster.rank + 1) * config.batch_size]
 
 

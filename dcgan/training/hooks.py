@@ -215,8 +215,7 @@ class LogHook(_StepHook):
 def _describe_signs(step, signs):
     if not signs:
         return f'step {step}: the signs of collapse are gone'
-    return (f'step {step}: {signs}, in medians of the last {WINDOW} steps. In 6 of 6 small runs this passed by itself, '
-            'by step 2,540 (docs/training.md); look at the grids')
+    return f'step {step}: {signs}, in medians of the last {WINDOW} steps; look at the grids (docs/training.md)'
 
 
 @dataclasses.dataclass(eq=False)

@@ -135,5 +135,4 @@ def _warn_of_changes(before, now):
               'rounded differently from here on')
     if before['workers'] != now['workers']:
         print(f'warning     last run with {before["workers"]} workers, now with {now["workers"]}: resuming at the same '
-              'step; from here on, batches have another size, and so another order and other latents; epochs, '
-              'and which checkpoints are kept, are counted as if it had always been so')
+              'step; from here on, batches have another size, order and latents, and epochs another length')
