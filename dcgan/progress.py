@@ -1,5 +1,6 @@
 """Progress: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import sys
 import time
 
@@ -8,7 +9,7 @@ from tqdm import tqdm
 LINE_INTERVAL = 30.0  # seconds between plain lines
 
 
-class Progress:
+class Progress(contextlib.AbstractContextManager):
     """Progress of work with a known length, on standard error; a context.
 
     On a terminal it is a bar of tqdm; elsewhere a line every ``LINE_INTERVAL`` seconds, so that logs stay readable. The
@@ -29,9 +30,6 @@ class Progress:
         self._shown = time.monotonic() - LINE_INTERVAL + max(delay, LINE_INTERVAL / 3)
         self._bar = tqdm(desc=title, total=total, unit=f' {unit}', delay=delay, dynamic_ncols=True,
                          leave=None, disable=not sys.stderr.isatty())  # leave=None: unless there is a bar above it
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *exception):
         self._bar.close()

@@ -51,8 +51,7 @@ def main():
     """Writes the files."""
     ARTICLE.write_text(with_line_numbers(ARTICLE.read_text(encoding='utf-8')), encoding='utf-8', newline='\n')
     for command in COMMANDS:
-        path = ROOT / 'docs' / 'help' / f'{command}.txt'
-        path.write_text(help_of(command), encoding='utf-8', newline='\n')
+        (ROOT / f'docs/help/{command}.txt').write_text(help_of(command), encoding='utf-8', newline='\n')
 
 
 if __name__ == '__main__':

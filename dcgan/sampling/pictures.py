@@ -4,6 +4,7 @@ import math
 
 import imageio.v3 as imageio
 import numpy as np
+from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
 from dcgan.errors import UserError
@@ -13,6 +14,8 @@ MAX_PIXELS = 1 << 27  # of a picture; 32,768 faces of 64x64
 MARGIN = 4  # pixels around an image with a caption
 MAX_CAPTION = 40  # characters of a line
 FONT_SIZE = 10
+# The first that the system has; matplotlib brings the last. The others have Chinese, Japanese and Korean characters.
+FONTS = ['Noto Sans CJK SC', 'WenQuanYi Micro Hei', 'Microsoft YaHei', 'PingFang SC', 'Arial Unicode MS', 'DejaVu Sans']
 
 
 def grid(images, rows, columns):
@@ -54,7 +57,7 @@ def sheet(rows):
       rows: lists of (image, caption), or None for an empty cell. The images, uint8 [height, width, 3], have one size; a
         caption may have several lines.
     """
-    font = ImageFont.load_default(FONT_SIZE)
+    font = ImageFont.truetype(font_manager.findfont(font_manager.FontProperties(family=FONTS)), FONT_SIZE)
     measure = ImageDraw.Draw(Image.new('RGB', (1, 1)))
     cells = []  # (row, column, image, caption, the caption's box)
     for down, row in enumerate(rows):
@@ -76,8 +79,8 @@ def sheet(rows):
 
 
 def _caption(line):
-    """Returns a line of a caption, cut if it is long, with escapes for what Pillow's font cannot draw."""
-    line = line.encode('latin-1', 'backslashreplace').decode('latin-1')
+    """Returns a line of a caption, cut if it is long, with escapes for what is not a character."""
+    line = line.encode(errors='backslashreplace').decode()
     return line if len(line) <= MAX_CAPTION else f'{line[:MAX_CAPTION - 3]}...'
 
 

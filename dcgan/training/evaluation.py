@@ -30,11 +30,10 @@ class TrainingEvaluator:
         Raises:
           UserError: there are too few images, or they are too small.
         """
-        self._generator, self._checkpoints = graph.dcgan.g, checkpoints
-        self._z_dim, self._s_size = graph.dcgan.z_dim, graph.dcgan.s_size
+        self._dcgan, self._checkpoints = graph.dcgan, checkpoints
         averages = ema_variables()
         self._variables = {variable.op.name: averages.get(variable.op.name, variable)
-                           for variable in self._generator.variables}
+                           for variable in graph.dcgan.g.variables}
         self._weights = 'ema' if averages else 'trained'
         half = len(real_images.names) // 2
         counts = {'swd': min(MOST_IMAGES, half), 'msssim': min(MOST_IMAGES, half * half)}
@@ -54,8 +53,8 @@ class TrainingEvaluator:
           UserError: temporary files cannot be written.
         """
         checkpoint = GeneratorCheckpoint(
-            self._checkpoints.path(step), session.run(self._variables), self._z_dim, self._s_size,
-            self._generator.depths[:-1], self._weights, step, {})
+            self._checkpoints.path(step), session.run(self._variables), self._dcgan.z_dim, self._dcgan.s_size,
+            self._dcgan.g.depths[:-1], self._weights, step, {})
         with TrainedGenerator(checkpoint) as generator:
             results = self._evaluator.measure(generator)
         self.latest = {result.metric: result.value for result in results if result.part in ('', 'mean')}

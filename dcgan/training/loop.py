@@ -111,10 +111,9 @@ def _record(config, source, pack, cluster):
 
 def _synchronize(record, run, cluster):
     """Returns the step that all workers start from, after checking that all train the same run."""
-    first_step = 0
+    first_step = run.latest or 0 if run else 0
     if run and run.latest is not None:
         _warn_of_changes(run.directory.require_same(record), record)
-        first_step = run.latest
     compared = {name: value for name, value in record.items() if name not in MAY_DIFFER}
     gathered = cluster.all_gather_object({**compared, 'step': first_step})
     for name, theirs in zip(cluster.names, gathered, strict=True):
