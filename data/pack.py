@@ -85,7 +85,7 @@ def make_pack(source, crop, size, cache_dir):
     name = safe_name(source.name)
     while len(os.fsencode(name)) > MAX_NAME:
         name = name[:-1]
-    path = cache_dir / f'{name}-{crop}-{size}-{fingerprint}.npy'
+    path = Path(cache_dir) / f'{name}-{crop}-{size}-{fingerprint}.npy'
     needed = len(source.names) * size * size * 3 + 128
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -115,7 +115,7 @@ def require_outside(source, model_dir):
 
 
 def _path_of(path):
-    return EMBEDDED if path is None else path
+    return EMBEDDED if path is None else Path(path)
 
 
 def _open(path):

@@ -6,8 +6,10 @@ import signal
 # TensorFlow's own kernels on every processor: oneDNN's round otherwise, and Adam amplifies that beyond the tolerances.
 os.environ['TF_ENABLE_ONEDNN_OPTS'] = '0'
 
-# A shell ignores Ctrl-C for what it starts in the background, and the commands would, too.
+# A shell ignores Ctrl-C for what it starts in the background, nohup SIGHUP, and the commands would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, 'SIGHUP'):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 import pytest
 

@@ -154,7 +154,7 @@ def test_the_preset_gives_what_no_flag_does(tmp_path, monkeypatch, flags, expect
 
 def test_a_resumed_run_keeps_its_settings_unless_a_flag_changes_them(finished):
     _, run = finished
-    settings = parsed(f'--model_dir={run}')._asdict()
+    settings = json.loads(json.dumps(parsed(f'--model_dir={run}')._asdict(), default=str))
     assert {name: value for name, value in settings_of(run).items() if name in settings} == {**settings, 'max_steps': 7}
     assert parsed(f'--model_dir={run}', '--epochs=9').epochs == 9
     assert parsed(f'--model_dir={run}', '--preset=demo').batch_size == 64  # to be refused
@@ -212,7 +212,7 @@ def test_missing_and_broken_images_are_reported(tmp_path):
 
 @pytest.mark.parametrize(('flags', 'message'), [
     (['--dataset_dir=/no/such/folder'], '/no/such/folder does not exist'),
-    (['--dataset_dir='], '--dataset_dir is empty'),
+    (['--dataset_dir='], '--dataset_dir=: it is not a path; expected e.g. faces/2026'),
     (['--image_size=30'], 'expected a multiple of 16'),
     (['--g_depths=64,32,16,x'], 'expected four whole numbers above 0'),
     (['--d_depths=8,16'], 'expected four whole numbers above 0'),

@@ -15,7 +15,7 @@ def find_init_checkpoint(path):
     Raises:
       UserError: there is none, or it is an exported generator.
     """
-    [found] = find(open_run(path), 'latest') if Path(path).is_dir() else find(Path(), path)
+    [found] = find(open_run(path), 'latest') if path.is_dir() else find(Path(), str(path))
     if found.suffix == '.npz':
         raise UserError(f'{found} is an exported generator; --init_checkpoint needs both networks, as the checkpoints '
                         'of a run hold them')

@@ -138,9 +138,9 @@ def test_processes_wait_for_each_other_and_remove_what_a_killed_one_left(tmp_pat
     cache = tmp_path / 'cache'
     folder = write_images(tmp_path / 'faces [1]', 3)
     code = ('import sys, os, signal; from data.pack import make_pack; from data.source import open_source\n'
-            'source = open_source(Path(sys.argv[1]))\n'
+            'source = open_source(sys.argv[1])\n'
             'if sys.argv[3:]: source = source._replace(images=lambda: os.kill(os.getpid(), signal.SIGKILL))\n'
-            'make_pack(source, "auto", 16, Path(sys.argv[2]))')
+            'make_pack(source, "auto", 16, sys.argv[2])')
     arguments = [sys.executable, '-c', code, folder, cache]
     killed = subprocess.run([*arguments, 'killed'], capture_output=True, check=False, cwd=ROOT)
     assert killed.returncode == -signal.SIGKILL

@@ -63,7 +63,7 @@ def test_mirrored_images_are_decided_by_seed_epoch_and_image():
 
 def test_a_run_with_all_of_them_resumes_bit_for_bit(fit, faces, tmp_path):
     start = fit('start', config(faces, max_steps=3)) / 'model.ckpt-3'
-    more = {'mirror': True, 'init_checkpoint': str(start), 'evaluate_steps': 2, 'ema_decay': 0.5, 'epochs': 9}
+    more = {'mirror': True, 'init_checkpoint': start, 'evaluate_steps': 2, 'ema_decay': 0.5, 'epochs': 9}
     whole = fit('whole', config(faces, **more, max_steps=7))
     fit('halted', config(faces, **more, max_steps=4))
     for path in start.parent.iterdir():  # is not needed again
@@ -76,7 +76,7 @@ def test_a_run_begins_with_the_weights_of_another(fit, faces):
     trained = fit('trained', config(faces, max_steps=3))
     for named in trained, trained / 'model.ckpt-3':
         name = f'run-{named.name}'
-        run = fit(name, config(faces, max_steps=1, learning_rate=1e-3, seed=5, init_checkpoint=str(named)))
+        run = fit(name, config(faces, max_steps=1, learning_rate=1e-3, seed=5, init_checkpoint=named))
         before, after = variables(trained, 3), variables(run, 0)
         weights = [name for name in after if WEIGHT.fullmatch(name)]
         assert len(weights) == 52
@@ -84,7 +84,7 @@ def test_a_run_begins_with_the_weights_of_another(fit, faces):
         assert after['global_step'] == 0
         assert not after['g/deconv1/batch_normalization/gamma/Adam'].any()
         assert variables(run, 1)['global_step'] == 1
-    fresh = variables(fit('fresh', config(faces, max_steps=1, ema_decay=0.5, init_checkpoint=str(trained))), 0)
+    fresh = variables(fit('fresh', config(faces, max_steps=1, ema_decay=0.5, init_checkpoint=trained)), 0)
     for name in [name for name in fresh if name.endswith('/ExponentialMovingAverage')]:
         np.testing.assert_array_equal(fresh[name], before[name.removesuffix('/ExponentialMovingAverage')])
 
@@ -115,7 +115,7 @@ def test_weights_that_do_not_fit_get_a_sentence(fit, faces, tmp_path, monkeypatc
         (tmp_path / 'broken.index').write_bytes(b'?' * 99)
     place = tmp_path / path if not path.startswith('data') else REFERENCE.parent / path
     with pytest.raises(UserError, match=message):
-        fit('new', config(faces, max_steps=1, init_checkpoint=str(place), **more))
+        fit('new', config(faces, max_steps=1, init_checkpoint=place, **more))
     assert not saved_steps(tmp_path / 'new')
 
 

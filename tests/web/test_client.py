@@ -222,7 +222,7 @@ def test_a_port_in_use_is_reported(run):
 
 
 def test_a_missing_run_is_reported(tmp_path):
-    assert f"explore.py: the run directory '{tmp_path / 'none'}' does not exist" in mistake(
+    assert f"explore.py: the run directory {tmp_path / 'none'} does not exist" in mistake(
         f'--model_dir={tmp_path / "none"}')
 
 
