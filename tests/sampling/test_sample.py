@@ -231,7 +231,6 @@ def test_a_signal_leaves_no_half_written_file(run):
 
 
 @pytest.mark.parametrize(('flags', 'message'), [
-    (['--project=http://x/photo.jpg'], '--project=http://x/photo.jpg: it is not a local path'),
     (['--model_dir=run', '--grid=8'], 'invalid --grid=8; expected rows x columns, e.g. 8x8'),
     (['--model_dir=run', '--grid=2x2', '--seeds=1-5'], 'has 4 cells, too few for 5 faces'),
     (['--model_dir=run', '--num_images=2000000'], 'are too many for one picture'),
@@ -260,7 +259,8 @@ def test_mistakes_get_sentences(run, flags, message):
 
 
 @pytest.mark.parametrize(('flags', 'message'), [
-    (['--model_dir=rum'], "sample.py: the run directory rum does not exist"),
+    (['--project=http://x/photo.jpg'], '--project=http://x/photo.jpg: it is not a local path'),
+    (['--model_dir=rum'], 'sample.py: the run directory rum does not exist'),
     (['--interpolate=7,8', '--film=grids'], 'must have a value other than None'),
     (['--seeds=7', '--seed=8'], 'must have a value other than None'),
     (['run'], "unexpected argument 'run'; use flags, e.g. --model_dir=DIR")])
