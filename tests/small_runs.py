@@ -55,6 +55,11 @@ def assert_same_bits(ours, theirs):
         assert ours[name].tobytes() == theirs[name].tobytes(), name
 
 
+def contents(model_dir):
+    """Returns the files of a run directory, but for its lock."""
+    return {path: path.read_bytes() for path in model_dir.rglob('*') if path.is_file() and 'lock' not in path.name}
+
+
 def saved_steps(model_dir):
     return sorted(int(path.stem.removeprefix('model.ckpt-')) for path in model_dir.glob('model.ckpt-*.index'))
 
