@@ -1,4 +1,4 @@
-"""The CPU kernels give TensorFlow's values and gradients up to rounding, and are used only for shapes that gain."""
+"""The CPU kernels give TensorFlow's values and gradients up to rounding."""
 
 import numpy as np
 import pytest
@@ -14,11 +14,9 @@ SHAPES = {
     'odd maps': (conv2d, [33, 9, 13, 130], 260, 5, 2, 'same'),
     'odd maps, transposed': (conv2d_transpose, [33, 5, 3, 260], 130, 5, 2, 'same'),
     'kernel smaller than strides': (conv2d, [32, 10, 11, 200], 200, (1, 2), (3, 3), 'same'),
-    'uneven kernel and strides': (conv2d, [40, 7, 12, 200], 200, (3, 5), (1, 2), 'same'),
     'uneven, transposed': (conv2d_transpose, [40, 6, 4, 200], 200, (4, 3), (3, 1), 'same'),
     'no padding': (conv2d, [32, 11, 12, 200], 200, (3, 4), (2, 3), 'valid'),  # strides skip a row and two columns
     'no padding, transposed': (conv2d_transpose, [32, 4, 5, 200], 200, (5, 2), (2, 3), 'valid'),
-    'split': (conv2d_transpose, [32, 2, 3, 514], 512, 3, 2, 'valid'),
     'split, few images': (conv2d_transpose, [2, 5, 3, 520], 520, (3, 5), (1, 2), 'same'),
     'large, but not divisible': (conv2d_transpose, [32, 2, 3, 514], 515, 2, 2, 'same'),
     'one pixel': (conv2d, [32, 1, 1, 200], 200, 5, 2, 'same'),
@@ -80,23 +78,3 @@ def test_the_gradient_of_the_leaky_relu_equals_tensorflows_to_the_bit(gpus):
     plain, many_ops = computed_gradient()
     assert fast == plain
     assert few_ops < many_ops
-
-
-@pytest.mark.parametrize(('shape', 'filters', 'is_used'), [
-    ([128, 8, 8, 256], 512, True),  # the discriminator's last layer, in the article's batch
-    ([128, 16, 16, 128], 256, True),  # the one before
-    ([128, 32, 32, 64], 128, False),  # and before: too few channels
-    ([31, 4, 4, 256], 256, False),  # too few images
-    ([None, 4, 4, 256], 256, False),  # an unknown number of images
-    ([144, 16, 16, 256], 256, False),  # too large feature maps for so many images
-])
-def test_only_shapes_that_gain_use_them(shape, filters, is_used):
-    with tf.Graph().as_default() as graph:
-        inputs = tf.placeholder(tf.float32, shape)
-        with cpu_kernels():
-            outputs = conv2d(inputs, filters, 5, 2, 'same')
-        tf.gradients(outputs, [inputs, *tf.trainable_variables()])
-        types = [op.type for op in graph.get_operations()]
-    assert types.count('Conv2DBackpropInput') == 1
-    assert types.count('Conv2DBackpropFilter') == (not is_used)
-    assert types.count('Conv2D') == 1 + is_used

@@ -45,28 +45,6 @@ def test_batch_normalization_starts_as_the_identity():
         'batch_normalization/gamma', 'batch_normalization/beta']
 
 
-def test_default_names_are_unique_and_reused():
-    for reuse in False, True:
-        with tf.variable_scope('scope', reuse=reuse):
-            for name in None, None, 'named':
-                ops.dense(tf.zeros([1, 2]), 3, name=name)
-    assert [variable.op.name for variable in tf.global_variables()] == [
-        f'scope/{name}/{part}' for name in ('dense', 'dense_1', 'named') for part in ('kernel', 'bias')]
-
-
-@pytest.mark.parametrize(('function', 'arguments', 'shape'), [
-    (ops.conv2d, {}, [2, 3, 5, 4]),
-    (ops.conv2d, {'padding': 'same'}, [2, 7, 9, 4]),
-    (ops.conv2d, {'strides': 2, 'padding': 'SAME'}, [2, 4, 5, 4]),
-    (ops.conv2d, {'strides': (2, 1)}, [2, 2, 5, 4]),
-    (ops.conv2d_transpose, {}, [2, 11, 13, 4]),
-    (ops.conv2d_transpose, {'strides': (2, 3), 'padding': 'Same'}, [2, 14, 27, 4]),
-    (ops.conv2d_transpose, {'strides': 2}, [2, 17, 21, 4]),
-])
-def test_output_shapes_follow_strides_and_padding(function, arguments, shape):
-    assert function(tf.zeros([2, 7, 9, 3]), 4, 5, **arguments).shape.as_list() == shape
-
-
 def test_a_layer_takes_an_activation_and_may_lack_a_bias():
     outputs = ops.dense(tf.ones([1, 4]), 3, tf.nn.relu, use_bias=False, kernel_initializer=tf.constant_initializer(-1))
     assert list(initial_values()) == ['dense/kernel']

@@ -8,11 +8,9 @@ import shutil
 import imageio.v3 as imageio
 import numpy as np
 import pytest
-import tensorflow.compat.v1 as tf
 
 import train
 from dcgan.errors import UserError
-from dcgan.runs.settings import describe_preset
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.generator_checkpoint import read
 from dcgan.sampling.pictures import grid
@@ -20,7 +18,7 @@ from dcgan.training import loop
 from dcgan.training.schedule import Schedule
 from tests.commands import run_script
 from tests.pictures import write_images
-from tests.small_runs import SMALL, config, events, log, run_command, saved_steps, variables
+from tests.small_runs import SMALL, config, events, log, run_command, saved_steps
 
 IMAGES, EPOCH_STEPS = 14, 3
 
@@ -29,8 +27,8 @@ IMAGES, EPOCH_STEPS = 14, 3
 def finished(faces, tmp_path_factory):
     """One run of the real command, of two epochs and one step."""
     folder = tmp_path_factory.mktemp('command')
-    done = run_command(dataset_dir=faces, model_dir=folder / 'run', cache_dir=folder / 'cache', epochs=3, max_steps=7,
-                       sample_steps=2, log_steps=2)
+    done = run_command('--deterministic', dataset_dir=faces, model_dir=folder / 'run', cache_dir=folder / 'cache',
+                       epochs=3, max_steps=7, sample_steps=2, log_steps=2)
     assert done.returncode == 0, done.stderr
     return done, folder / 'run'
 
@@ -87,11 +85,6 @@ def test_the_log_and_the_events_hold_the_same_numbers(finished):
     assert {line['collapse'] for line in lines} == {0}
     told, graphs = events(folder)
     assert graphs == 1
-    [path] = folder.glob('events.*')
-    described = {value.tag: value.metadata.summary_description
-                 for event in tf.train.summary_iterator(str(path)) if event.step == 2 for value in event.summary.value}
-    assert 'in nats' in described['d_loss']
-    assert all(described[name] for name in told if name != 'samples')
     for name in 'g_loss', 'd_loss', 'spread', 'collapse', 'images_per_second':
         assert told[name] == [(line['step'], pytest.approx(line[name])) for line in lines]
     assert told['samples'] == [(step, (folder / 'samples' / f'step-{step:07d}.png').read_bytes())
@@ -127,15 +120,6 @@ def test_without_flags_the_demo_trains_and_its_grids_are_of_averaged_weights(tmp
         expected = grid(generator.images(np.arange(64)), 8, 8)  # the faces that sample.py draws
     np.testing.assert_allclose(imageio.imread(run / 'samples' / 'step-0000002.png').astype(int),
                                imageio.imread(expected).astype(int), atol=1)
-
-
-def test_the_header_names_the_preset_and_the_flags_that_differ():
-    assert describe_preset(config(None, **DEMO | {'epochs': 60})) == (
-        "demo, a quarter of the article's width (--preset=article: the article's own)")
-    assert describe_preset(config('x', **ARTICLE | {'epochs': 5})) == (
-        "article, the article's model and settings (--preset=demo: faces within minutes)")
-    assert describe_preset(config('x', **DEMO | {'epochs': 60, 'g_depths': [64, 32, 16, 8]})).startswith(
-        "demo, a quarter of the article's width, but for --g_depths (--preset=")
 
 
 @pytest.mark.parametrize(('flags', 'expected'), [
@@ -180,11 +164,6 @@ def parsed(*flags):
 def test_a_run_directory_that_tensorflow_takes_for_a_pattern_is_refused(fit, faces):
     with pytest.raises(UserError, match='takes for a pattern'):
         fit('run[1]', config(faces))
-
-
-def test_another_seed_is_another_run(finished, fit, faces):
-    ours, theirs = (variables(run, 0) for run in (finished[1], fit('run', config(faces, max_steps=1, seed=1))))
-    assert not np.array_equal(ours['g/reshape/dense/kernel'], theirs['g/reshape/dense/kernel'])
 
 
 def test_too_few_images_for_a_batch_are_refused(fit, faces):
@@ -233,12 +212,3 @@ def test_mistakes_get_sentences(tmp_path, flags, message):
 def test_a_run_directory_that_is_the_folder_of_the_images_is_refused(fit, faces):
     with pytest.raises(UserError, match='is the folder of the images'):
         loop.train(config(faces), faces, faces.parent / 'cache')
-
-
-def test_runs_among_the_images_are_not_trained_on(finished, tmp_path):
-    images = write_images(tmp_path, 14)
-    shutil.copytree(finished[1], images / 'earlier')
-    done = run_command(dataset_dir=images, model_dir=images / 'run', cache_dir=tmp_path / 'cache', max_steps=1)
-    assert done.returncode == 0, done.stderr
-    assert f'images      14 of {tmp_path.name}' in done.stdout
-    assert 'skipped ' in done.stdout

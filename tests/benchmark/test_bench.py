@@ -5,7 +5,6 @@ import time
 import pytest
 import tensorflow.compat.v1 as tf
 
-from dcgan.benchmark.product import Product
 from dcgan.benchmark.training import FLOPS, Training
 from dcgan.comparison.proof import build
 from tests.commands import run_script
@@ -35,19 +34,6 @@ def test_a_rate_is_images_by_the_time_that_they_took(is_plain):
     start = time.perf_counter()
     rate = training.rate(3)
     assert 0 < 30 / rate <= time.perf_counter() - start
-
-
-@pytest.mark.parametrize(('gpus', 'count'), [([], 1), (['a GPU'], 32)])
-def test_every_counted_product_is_computed(monkeypatch, gpus, count):
-    monkeypatch.setattr('dcgan.benchmark.product.SHAPES', [(8, 4, 2)])
-    monkeypatch.setattr('dcgan.benchmark.product.SECONDS', 0)
-    monkeypatch.setattr(tf.config, 'list_physical_devices', lambda kind=None: gpus)
-    product = Product('float32')
-    [done] = product._products.values()
-    ran = tf.RunMetadata()
-    product._session.run(done, options=tf.RunOptions(output_partition_graphs=True), run_metadata=ran)
-    types = [node.op for graph in ran.partition_graphs for node in graph.node]
-    assert sum(kind.endswith('MatMul') for kind in types) == product._times == count
 
 
 def test_a_file_that_cannot_be_written_is_reported_before_measuring():

@@ -1,11 +1,8 @@
 """The check of CelebA. If the environment names a copy in CELEBA_DIR, its images are checked, too."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 from data.celeba import COUNT, missing_images, problems_of
 from data.source import open_source
@@ -61,8 +58,3 @@ def test_the_command_explains_the_download_and_checks_it(tmp_path):
     assert 'is a web page' in refused.stderr
     assert 'Traceback' not in refused.stderr
     assert check('one', 'two').returncode == 1
-
-
-@pytest.mark.skipif('CELEBA_DIR' not in os.environ, reason='CELEBA_DIR is not set to a folder or .zip of CelebA')
-def test_a_real_copy_has_no_problem_but_missing_images():
-    assert all('missing' in problem for problem in problems_of(open_source(os.environ['CELEBA_DIR'])))

@@ -11,10 +11,8 @@ from dcgan.errors import UserError
 from dcgan.metrics.evaluator import Evaluator, open_evaluator
 from dcgan.metrics.inception import Inception
 from dcgan.metrics.ms_ssim import ms_ssim
-from dcgan.metrics.protocols import default_metrics, metric_name, parse_metrics
+from dcgan.metrics.protocols import default_metrics, parse_metrics
 from dcgan.metrics.results import from_json, to_json
-from dcgan.sampling.generator import TrainedGenerator
-from dcgan.sampling.generator_checkpoint import read
 from dcgan.sampling.real_images import open_real_images
 from dcgan.training.loop import train
 from tests.commands import run_script
@@ -53,14 +51,6 @@ def generator_of(images):
 
 def command(place, *flags):
     return run_script('evaluate.py', f'--model_dir={place / "run"}', f'--cache_dir={place / "cache"}', *flags)
-
-
-def test_names_give_kind_and_sample_size():
-    metrics = parse_metrics(['swd16k', 'msssim10k', 'fid50k', 'kid500', 'swd4k', 'swd16k'])
-    assert [metric.count for metric in metrics] == [16_384, 10_000, 50_000, 500, 4_000]
-    for kind, count in ('swd', 16_384), ('swd', 16_000), ('fid', 2_000), ('kid', 2_500), ('msssim', 7):
-        [metric] = parse_metrics([metric_name(kind, count)])
-        assert (metric.kind, metric.count) == (kind, count)
 
 
 @pytest.mark.parametrize('name', ['swd', 'fid50K', 'is50k', 'swd1', 'swd-4k', 'swd4k ', '', 'fid' + '9' * 5000])
@@ -179,18 +169,6 @@ def test_the_command_measures_all_checkpoints_and_writes_json(place, tmp_path):
     assert {number['floor'] for number in numbers if number['metric'] == 'fid40'} == {None}
 
 
-def test_progress_names_what_is_measured(place, real_images, monkeypatch, capsys):
-    monkeypatch.setattr('sys.stderr.isatty', lambda: True)
-    inception = Inception(place / 'graph.pb')
-    with inception, TrainedGenerator(read(place / 'run' / 'model.ckpt-2')) as generator:
-        evaluator_of(place, real_images, ['swd20', 'msssim5', 'fid9', 'kid7'], inception=inception).measure(
-            generator, position='3 of 8')
-    shown = capsys.readouterr().err
-    for title in ('swd20 of step-0000002, 3 of 8: ', 'msssim5 of step-0000002, 3 of 8: ', 'floor of swd20: ',
-                  'features of step-0000002, 3 of 8: ', 'kid7 of step-0000002, 3 of 8: ', 'features of real images: '):
-        assert title in shown
-
-
 def test_the_command_measures_default_metrics_on_other_images(place, tmp_path):
     others = write_images(tmp_path / 'others', 30)
     done = command(place, f'--dataset_dir={others}')
@@ -212,16 +190,6 @@ def test_mistakes_get_a_sentence_without_traceback(place, flags, message):
     assert done.returncode == 1
     assert message in done.stderr
     assert 'Traceback' not in done.stderr
-
-
-def test_batch_statistics_do_not_depend_on_other_metrics(place, real_images):
-    found = []
-    for names in ['swd20'], ['msssim33', 'swd20'], ['swd20', 'msssim7']:
-        with TrainedGenerator(read(place / 'run' / 'model.ckpt-2'), 'batch', 16) as generator:
-            results = evaluator_of(place, real_images, names).measure(generator)
-        found.append([result.value for result in results if result.metric == 'swd20'])
-        assert results[0].protocol['batch_size'] == 16
-    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize('count', [1, 3])

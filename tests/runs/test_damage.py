@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import re
 import shutil
 
@@ -17,7 +16,7 @@ from dcgan.runs.event_log import read_log
 from dcgan.runs.run_directory import RunDirectory
 from dcgan.runs.settings import Config
 from dcgan.training import collapse
-from dcgan.training.collapse import MIN_ENTRIES, WINDOW, CollapseDetector
+from dcgan.training.collapse import CollapseDetector
 from tests.small_runs import RATE, assert_same_bits, assert_same_run, config, contents, log, saved_steps, variables
 
 
@@ -55,21 +54,6 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_found(whole, capsys
     assert find(whole) == 4
     said = capsys.readouterr().out
     assert re.search(r'warning +cannot read \S*model\.ckpt-6: .*; resuming from model\.ckpt-4', said)
-
-
-def test_random_bytes_in_a_checkpoint_are_survived(whole):
-    noise = random.Random(0)
-    for kind in 'index', 'data':
-        path = file_of(whole, 6, kind)
-        before = path.read_bytes()
-        for _ in range(10):
-            content = before
-            for _ in range(3):
-                start = noise.randrange(len(content))
-                content = content[:start] + noise.randbytes(noise.choice([1, 8])) + content[start + 8:]
-            path.write_bytes(content)
-            assert find(whole) in (4, 6)
-        path.write_bytes(before)
 
 
 def test_with_damage_to_all_that_was_written_last_a_run_becomes_what_it_was(fit, faces, whole):
@@ -206,15 +190,6 @@ def test_a_collapse_is_detected_when_it_has_lasted(name, words):
         noticed.append(bool(detector.message))
         assert words in detector.message or not detector.message
     assert (noticed[:25], noticed[40:100], noticed[-50:]) == ([False] * 25, [True] * 60, [False] * 50)
-
-
-@pytest.mark.parametrize('every', [1, 10, 400, 1000])
-def test_a_few_steps_are_no_collapse(every):
-    detector = CollapseDetector()
-    for number in range(1, 2 * WINDOW):
-        step = number * every
-        detector.update({'step': step, 'spread': 0.0, 'd_loss': 0.0})
-        assert bool(detector.message) == (step - every >= WINDOW and number >= MIN_ENTRIES)
 
 
 def test_a_collapse_is_reported_and_stops_nothing(fit, tmp_path, monkeypatch, capsys):

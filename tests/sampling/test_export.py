@@ -130,19 +130,6 @@ def test_the_pretrained_generator_knows_its_training_images(tmp_path, monkeypatc
     assert 'weights ema' in done.stdout
 
 
-def test_the_generator_of_faces_of_people_asks_for_its_images(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match='does not say which images it was trained on; name them with --dataset_dir'):
-        draw_by('--neighbours=1')
-
-
-def test_the_pretrained_generator_can_be_exported_again(tmp_path):
-    done = run_script('export.py', '--format=npz', f'--out={tmp_path}')
-    assert done.returncode == 0, done.stderr
-    np.testing.assert_array_equal(images(tmp_path / 'generator.npz'), images(pretrained()))
-    assert read_exported(tmp_path / 'generator.npz')[0] == read_exported(pretrained())[0]
-
-
 def test_a_run_exports_trained_and_averaged_weights(fit, faces, tmp_path):
     run = fit('run', config(faces, max_steps=2, ema_decay=0.5))
     for weights, other in ('trained', 'ema'), ('ema', 'trained'):

@@ -10,7 +10,7 @@ import pytest
 
 from dcgan.errors import UserError
 from dcgan.sampling import draw
-from dcgan.sampling.latents import format_seeds, parse_seeds, parse_sum, read_latent, walk
+from dcgan.sampling.latents import format_seeds, parse_seeds, parse_sum, read_latent
 from tests.sampling.drawing import SIZE, Z_DIM, difference, draw_by
 
 LATENT_OF_7 = [-0.42966747, -0.86518669, 0.02054286, -0.76747394]  # its first numbers; they never change
@@ -29,11 +29,6 @@ def test_latents_are_uniform(generator):
     assert -1 <= latents.min() < latents.max() < 1
     np.testing.assert_allclose(np.histogram(latents, 10, (-1, 1))[0] / latents.size, 0.1, rtol=0.03)
     assert np.abs(np.corrcoef(latents.T) - np.eye(Z_DIM)).max() < 0.05
-
-
-def test_a_walk_is_straight_from_each_station_to_the_next():
-    stations = np.array([[0, 0], [1, 2], [1, 0]], np.float32)
-    np.testing.assert_allclose(walk(stations, 3), [[[0, 0], [0.5, 1], [1, 2]], [[1, 2], [1, 1], [1, 0]]])
 
 
 @pytest.mark.parametrize(('text', 'seeds'), [

@@ -84,15 +84,6 @@ def test_a_missing_run_or_checkpoint_gets_a_sentence(run, model_dir, wanted, mes
 # Walks, sums, neighbours, films
 
 
-def test_interpolation_shows_each_seed_and_the_way_between(generator):
-    seeds = np.array([7, 100, 31])
-    faces = generator.images(seeds)
-    picture = imageio.imread(draw.interpolation(generator, seeds, 5))
-    cells = picture.reshape(2, SIZE, 5, SIZE, 3).swapaxes(1, 2)
-    for (row, column), face in zip([(0, 0), (0, -1), (1, 0), (1, -1)], faces[[0, 1, 1, 2]], strict=True):
-        assert np.abs(cells[row, column].astype(int) - face).max() <= 1
-
-
 def test_a_film_walks_from_seed_to_seed():
     seeds = np.array([7, 100, 31])
     # The faces of the pretrained generator differ more than compression changes them.

@@ -1,7 +1,5 @@
 """What the graph of a run adds to the article's: averages of weights, a second learning rate, the sample grid."""
 
-import json
-import shutil
 
 import numpy as np
 import pytest
@@ -63,20 +61,6 @@ def test_drawing_samples_moves_nothing():
         np.testing.assert_array_equal(one, other)
 
 
-def test_moving_averages_follow_the_generated_batch_and_then_the_real_one():
-    graph, built = graph_of()
-    with graph.as_default(), tf.Session() as session:
-        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
-        session.run(built.start)
-        averages = tf.global_variables('d/conv1/batch_normalization/moving_')
-        mean, variance = session.run(averages)
-        batches = [f'{scope}/conv1/conv2d/BiasAdd:0' for scope in ('dg/d', 'dt/d')]
-        for batch in session.run([built.train_op, *batches])[1:]:
-            mean = 0.99 * mean + 0.01 * batch.mean((0, 1, 2), dtype=np.float64)
-            variance = 0.99 * variance + 0.01 * batch.var((0, 1, 2), ddof=1, dtype=np.float64)
-        np.testing.assert_allclose(session.run(averages), [mean, variance], rtol=0, atol=1e-6)
-
-
 def test_an_average_is_kept_as_defined_and_changes_nothing_else(plain, averaged):
     steps = [variables(averaged, step) for step in range(4)]
     expected = {name: value.astype(np.float64) for name, value in steps[0].items() if f'{name}{EMA}' in steps[0]}
@@ -97,16 +81,6 @@ def test_the_discriminator_may_have_its_own_learning_rate(fit, faces):
     for name in before:
         if name.startswith(('g/', 'd/')) and 'Adam' not in name and 'moving_' not in name:
             assert np.array_equal(before[name], after[name]) == name.startswith('d/'), name
-
-
-def test_a_run_of_version_0_1_0_resumes_but_not_with_flags_that_it_lacked(fit, faces, plain, tmp_path):
-    folder = shutil.copytree(plain, tmp_path / 'run')
-    settings = json.loads((folder / 'config.json').read_text())
-    del settings['d_learning_rate'], settings['ema_decay']
-    (folder / 'config.json').write_text(json.dumps(settings))
-    with pytest.raises(UserError, match=r'd_learning_rate: None there, 0\.1 now\n  ema_decay: None there, 0\.9 now'):
-        fit('run', config(faces, d_learning_rate=0.1, ema_decay=0.9))
-    fit('run', config(faces, max_steps=3))
 
 
 def test_averages_are_drawn_from(averaged):

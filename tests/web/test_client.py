@@ -221,11 +221,6 @@ def test_a_port_in_use_is_reported(run):
             f'--port={port}', *flags_of(run))
 
 
-def test_a_missing_run_is_reported(tmp_path):
-    assert f"explore.py: the run directory {tmp_path / 'none'} does not exist" in mistake(
-        f'--model_dir={tmp_path / "none"}')
-
-
 @pytest.fixture
 def server():
     """The module dcgan.web.server. Gradio is slow to load, and other processes only collect these tests."""

@@ -178,16 +178,6 @@ def test_a_film_plays_and_faces_are_downloaded(address, visit):
     visitor.until((visitor.downloads / 'faces-step-0000030.png').exists)
 
 
-def test_the_example_photo_has_a_nearest_face(address, visit):
-    visitor = visit(address)
-    visitor.press('Photo')
-    visitor.press('Example photo')
-    visitor.press('Download its latent')
-    path = visitor.downloads / 'photo-step-0000030.npy'
-    visitor.until(path.exists)
-    assert np.load(path).shape == (5,)
-
-
 def test_the_page_loads_nothing_from_the_network(address, visit):
     visitor = visit(address)
     visitor.browser.get_log('performance')
