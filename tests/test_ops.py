@@ -43,11 +43,3 @@ def test_batch_normalization_starts_as_the_identity():
         'gamma': {1}, 'beta': {0}, 'moving_mean': {0}, 'moving_variance': {1}}
     assert [variable.op.name for variable in tf.trainable_variables()] == [
         'batch_normalization/gamma', 'batch_normalization/beta']
-
-
-def test_a_layer_takes_an_activation_and_may_lack_a_bias():
-    outputs = ops.dense(tf.ones([1, 4]), 3, tf.nn.relu, use_bias=False, kernel_initializer=tf.constant_initializer(-1))
-    assert list(initial_values()) == ['dense/kernel']
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        assert not session.run(outputs).any()

@@ -104,7 +104,7 @@ def test_differences_are_named_and_measured_and_nan_does_not_agree(reference):
                                       'place 2: g/reshape/dense/bias here, g/reshape/dense/kernel there')
     assert found.keys() == titles('generated', 'd_loss', 'weights', 'moments', 'averages')
     differences = {check.name: check.difference for check in checks}
-    for name, expected in ('generated', 0.25), ('d_loss', math.nan), ('averages', math.nan):
+    for name, expected in ('generated', 0.25), ('d_loss', np.nan), ('averages', np.nan):
         assert differences[NUMBERS[name][0]] == pytest.approx(expected, abs=1e-3, nan_ok=True), name
     assert verdict(checks).startswith("THE GRAPH IS NOT THE ARTICLE'S: ")
 

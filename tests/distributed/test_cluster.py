@@ -16,7 +16,6 @@ from data.order import batch_indices
 from dcgan.distributed.collectives import Cluster, SingleWorker, make_cluster
 from dcgan.distributed.tf_config import ClusterSpec, read_tf_config
 from dcgan.errors import UserError
-from dcgan.training.graph import build_graph
 from model import DCGAN
 from tests.commands import wait_until
 from tests.small_runs import SMALL, config, log, saved_steps, variables
@@ -157,17 +156,6 @@ def computed_alone(values, images, worker):
             variable.load(values[name], session)
         found, _ = session.run([gradients, tf.get_collection(tf.GraphKeys.UPDATE_OPS)])
         return found, session.run({name: names[name] for name in names if '/moving_' in name})
-
-
-def test_latents_of_all_workers_are_those_of_one():
-    def latents(batch_size, cluster):
-        with tf.Graph().as_default(), tf.Session() as session:
-            graph = build_graph(config('', batch_size=batch_size), np.zeros([8, 16, 16, 3], np.uint8), cluster)
-            session.run(tf.train.get_global_step().initializer)
-            return session.run(graph.dcgan.z)
-
-    slices = [latents(4, Cluster(ClusterSpec(['a', 'b'], [A, B], rank))) for rank in range(2)]
-    np.testing.assert_array_equal(latents(8, SingleWorker()), np.concatenate(slices))
 
 
 def test_a_signal_ends_a_worker_that_waits_for_others_to_join(faces, tmp_path):

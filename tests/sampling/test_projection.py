@@ -8,7 +8,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from dcgan.errors import UserError
-from dcgan.sampling.exported import pretrained
+from dcgan.sampling.export import export
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.generator_checkpoint import read
 from dcgan.sampling.pictures import png
@@ -25,14 +25,16 @@ def photo(run):
     imageio.imwrite('photo.jpg', random_image(0, 40, 30))
 
 
-@pytest.mark.parametrize('path', ['model.ckpt-100', pretrained('demo')], ids=['with features', 'by pixels alone'])
-def test_a_drawn_face_is_found_again_and_always_by_the_same_latent(trained_run, path):
-    checkpoint = read(trained_run / path, 'auto')
+@pytest.mark.parametrize('by_features', [True, False])
+def test_a_drawn_face_is_found_again_and_always_by_the_same_latent(generator, tmp_path, by_features):
+    """By pixels alone where there is no discriminator, as in an exported generator."""
+    export(generator, 'npz', tmp_path / 'exported.npz')
+    checkpoint = generator.checkpoint if by_features else read(tmp_path / 'exported.npz', 'auto')
     with TrainedGenerator(checkpoint) as generator, TrainedGenerator(checkpoint, scale=2) as enlarging:
         [face] = generator.images(np.array([5000]))
         found = project(enlarging, read_photo(png(face), checkpoint))
         np.testing.assert_array_equal(found.photo, face)
-        assert found.by_features == (path != pretrained('demo'))
+        assert found.by_features == by_features
         assert np.sqrt(np.square(found.face.astype(float) - face).mean()) == pytest.approx(found.distance)
         assert found.distance < min(5, nearest(face[np.newaxis], generator.images(np.arange(1000)), 1)[1][0, 0] / 2)
         assert (found.latent.dtype, found.latent.shape) == (np.float32, (checkpoint.z_dim,))

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -20,9 +18,8 @@ from dcgan.sampling.latents import parse_sum
 from dcgan.sampling.pictures import film, layout, sheet
 from dcgan.sampling.real_images import nearest
 from tests.article import REFERENCE
-from tests.commands import run_script
+from tests.commands import Running, run_script
 from tests.sampling.drawing import SIZE, difference, draw_by
-from tests.small_runs import SCRIPT
 
 
 def contains(picture, image):
@@ -209,15 +206,11 @@ def test_the_nearest_training_images_are_drawn(run, capsys):
 
 
 def test_a_signal_leaves_no_half_written_file(run):
-    process = subprocess.Popen(
-        [sys.executable, SCRIPT.with_name('sample.py'), '--model_dir=run', '--num_images=100000', '--out=faces/'],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    while not list(Path('faces').glob('seed-*.png')):
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.1)
+    process = Running('sample.py', '--model_dir=run', '--num_images=100000', '--out=faces/')
+    process.wait_until(lambda: list(Path('faces').glob('seed-*.png')))
     process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=120)[0]
-    assert (process.returncode, said.count('Traceback'), 'nothing is half-written' in said) == (143, 0, True)
+    done = process.end()
+    assert (done.returncode, done.stdout, done.stderr) == (143, '\nstopped; nothing is half-written\n', '')
     assert {imageio.imread(path).shape for path in Path('faces').iterdir()} == {(SIZE, SIZE, 3)}
 
 

@@ -1,4 +1,4 @@
-"""What the graph of a run adds to the article's: averages of weights, a second learning rate, the sample grid."""
+"""What the graph of a run adds to the article's: averages of weights, a second learning rate."""
 
 
 import numpy as np
@@ -47,18 +47,6 @@ def test_the_one_variable_that_a_run_adds_is_global_step():
     graph, _ = graph_of(g_depths=[1024, 512, 256, 128], d_depths=[64, 128, 256, 512])
     names = [variable.op.name for variable in graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)]
     assert sorted(names) == sorted(['global_step', *(name for name, _, _ in facts['variables'])])
-
-
-def test_drawing_samples_moves_nothing():
-    graph, built = graph_of(ema_decay=0.9)
-    with graph.as_default(), tf.Session() as session:
-        session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
-        session.run(built.start)
-        session.run(built.train_op)
-        before, _, after = (session.run(fetched) for fetched in (
-            tf.global_variables(), built.samples, tf.global_variables()))
-    for one, other in zip(before, after, strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def test_an_average_is_kept_as_defined_and_changes_nothing_else(plain, averaged):
