@@ -146,8 +146,8 @@ def test_a_folder_in_the_place_of_a_file_gets_a_sentence(fit, faces, one_step, n
 
 
 @pytest.mark.parametrize('size', [500, 40_000])
-def test_a_full_disk_ends_the_run_and_loses_nothing(fit, faces, whole, one_step, size):
-    """The limit on the size of a file stands for a full disk, which takes a file system to itself."""
+def test_a_full_disk_ends_the_run_and_loses_nothing(fit, faces, whole, one_step, capsys, size):
+    """The limit on the size of a file stands for a full disk; capsys keeps what is printed out of files."""
     resource = pytest.importorskip('resource')
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))

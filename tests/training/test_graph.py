@@ -1,6 +1,5 @@
 """What the graph of a run adds to the article's: averages of weights, a second learning rate."""
 
-
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
