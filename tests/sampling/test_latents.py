@@ -73,9 +73,8 @@ def test_a_sum_of_too_many_seeds_gets_a_sentence(text):
 N = 30_000
 SPACES = ' ' * N
 HOSTILE = [f'{SPACES}x', f'1{SPACES}x', f'1{SPACES}-{SPACES}x', f'mean{SPACES}x', f'mean({SPACES}x', f'mean({SPACES})',
-           f'mean(9{SPACES}-{SPACES}3)', '-' * N, '1-' * N, '(' * N, 'mean(' * N,
-           '1,' * N, '7+' * N, '9' * N, f'{"7," * N}9-3', ' ' * N,
-           'a.npy' * N, '1-' * N + 'a.npy', 'a.npy-' * N, ' a.npy +' * N + '(']
+           f'mean(9{SPACES}-{SPACES}3)', '-' * N, '1-' * N, '(' * N, 'mean(' * N, '1,' * N, '7+' * N, '9' * N,
+           f'{"7," * N}9-3', ' ' * N, 'a.npy' * N, '1-' * N + 'a.npy', 'a.npy-' * N, ' a.npy +' * N + '(']
 
 
 @pytest.mark.parametrize('parse', [parse_seeds, parse_sum])
