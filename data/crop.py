@@ -24,6 +24,7 @@ MAX_PIXELS = 1 << 28  # 16384 x 16384; more may be a decompression bomb
 MAX_MEMORY = 1 << 31  # bytes, of decoding one image
 FULL_JPEG = 1 << 26  # pixels; larger JPEGs are decoded at half their width and height
 
+LFS_POINTER = b'version https://git-lfs'
 ORIENTATION = 0x0112  # EXIF tag
 TRANSPOSES = {  # what turns a stored image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -78,6 +79,8 @@ def decode(encoded, max_memory=MAX_MEMORY):
     """
     if not encoded:
         raise UserError('the file is empty')
+    if encoded.startswith(LFS_POINTER):
+        raise UserError('the file is a pointer of Git LFS, not the image; git lfs pull downloads that')
     with _as_user_errors('decode'), Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
         size = image.size
         if image.width * image.height > MAX_PIXELS:

@@ -4,30 +4,26 @@ import collections
 import contextlib
 import functools
 import multiprocessing
-import pickle
 import signal
-import subprocess
-import sys
 import threading
 import uuid
 from concurrent.futures import ProcessPoolExecutor, TimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import SpawnContext
-from pathlib import Path
 
 import numpy as np
 
 from data import worker
 from data.crop import MAX_MEMORY
 from dcgan.cores import cores
-from dcgan.errors import UserError, reason_of
+from dcgan.errors import UserError, counted, reason_of
 from dcgan.signals import handling_stop_signals
 
 MAX_DECODERS = 16
 IMAGES_PER_TASK = 32
 BYTES_PER_TASK = 1 << 22  # of encoded images, unless one alone has more
 ENCODED_MEMORY = 1 << 26  # bytes of encoded images that wait for their answers, unless one alone has more
-MAX_SECONDS = 60  # of decoding one image
+MAX_SECONDS = 60  # of decoding one image, and of starting a process for it
 MAX_TASK_SECONDS = 300
 
 
@@ -47,7 +43,7 @@ def decode_images(images, crop, size):
     Raises:
       UserError: no pool of processes can be started.
     """
-    with contextlib.closing(_Pool()) as pool:
+    with contextlib.closing(_Pool(min(cores(), MAX_DECODERS))) as pool:
         pending = collections.deque()
 
         def answers():
@@ -110,8 +106,8 @@ class _Pool:
     """
 
     @_stop_signals_deferred()
-    def __init__(self):
-        self.size = min(cores(), MAX_DECODERS)
+    def __init__(self, size):
+        self.size = size
         self._name = f'decoder {uuid.uuid4()}'
         self._start()
 
@@ -145,18 +141,13 @@ class _Pool:
 
 def _decode_alone(encoded, crop, size, max_memory, seconds):
     """Returns the answer of ``worker.prepare`` to one image, by a process of its own."""
-    if isinstance(encoded, UserError):
-        return encoded
-    command = [sys.executable, '-m', 'data.worker', crop, str(size), str(max_memory)]
-    try:
-        done = subprocess.run(command, input=encoded, stdout=subprocess.PIPE, timeout=seconds, check=False,
-                              cwd=Path(__file__).parent.parent, start_new_session=True)  # Ctrl-C is for this process
-    except subprocess.TimeoutExpired:
-        return UserError(f'decoding it takes more than {seconds} seconds')
-    if done.returncode:
-        return UserError(f'the process that decodes it ended with status {done.returncode}; it may have run out of '
-                         'memory')
-    return pickle.loads(done.stdout)
+    with contextlib.closing(_Pool(1)) as pool:
+        try:
+            return pool.submit(worker.prepare, encoded, crop, size, max_memory).result(seconds)
+        except TimeoutError:
+            return UserError(f'decoding it takes more than {counted(seconds, "second")}')
+        except BrokenProcessPool:
+            return UserError('the process that decodes it ended; it may have run out of memory')
 
 
 def _tasks(images):

@@ -5,7 +5,7 @@ import os
 import stat
 
 from data.formats import HIDDEN, is_hidden
-from data.listing import SPECIAL, UNREADABLE, list_images
+from data.listing import PASSING, SPECIAL, UNREADABLE, list_images
 
 RUN_FILES = ('config.json', 'reals.png', 'samples')  # what train.py leaves in every run directory
 
@@ -27,7 +27,7 @@ def open_folder(root):
       As ``list_images``. Names are paths within the folder.
 
     Raises:
-      OSError: the folder itself cannot be read.
+      OSError: the folder itself cannot be read, or its drive fails.
     """
     def read(name, limit):
         with open(os.path.join(root, name), 'rb', buffering=0) as file:  # takes a third of read_bytes()'s time
@@ -66,8 +66,8 @@ def _walk(root):
                         heapq.heappush(folders, (entry.is_symlink(), f'{prefix}{entry.name}/'))
                     else:
                         yield prefix + entry.name, reason, stamp
-        except OSError:
-            if not prefix:
+        except OSError as error:
+            if not prefix or error.errno in PASSING:
                 raise
             yield prefix, UNREADABLE, None
 
@@ -78,7 +78,9 @@ def _look_at(entry):
         return HIDDEN, None
     try:
         status = entry.stat()
-    except OSError:
+    except OSError as error:
+        if error.errno in PASSING:
+            raise
         return BROKEN_LINK if entry.is_symlink() else UNREADABLE, None
     if getattr(status, 'st_file_attributes', 0) & (stat.FILE_ATTRIBUTE_HIDDEN | stat.FILE_ATTRIBUTE_SYSTEM):  # Windows
         return HIDDEN, None

@@ -26,6 +26,13 @@ SIGNATURES = {  # how the files of a format begin
     'HEIF': rb'.{4}ftyp(.{4})*(hei[cxms]|hevc|mif1)',
 }
 
+# What may hold images, but is not read: a pattern of its name, what it is, what to do.
+CONTAINERS = (
+    (r'\.(zip|tar|7z|rar)\.\d+$|\.[zr]\d\d$', 'part of a split archive', 'join all parts, unpack them, use the folder'),
+    (r'\.(tar\.\w+|t[gbx]z2?|7z|rar|gz|bz2|xz|zst)$', 'compressed archive', 'unpack it and use the folder'),
+    (r'\.(tfrecords?|lmdb|mdb|arrow|feather|npy|npz|h5|hdf5|rec|beton|pkl)\b', 'data set of another program',
+     'export its images as files, or as .parquet'))
+
 NOT_IMAGE = 'not an image'
 HIDDEN = 'hidden or of the system'
 RAW = 'raw file of a camera'
@@ -66,7 +73,7 @@ def reason_to_skip(name, read_head):
         return RAW
     format = format_of(read_head())
     if format is None:
-        return NOT_IMAGE
+        return next((kind for pattern, kind, _ in CONTAINERS if re.search(pattern, suffixed)), NOT_IMAGE)
     if format not in FORMATS:
         return f'{format}, which needs {"pillow-heif" if format == "HEIF" else "a newer Pillow"}'
     return None

@@ -16,8 +16,9 @@ import numpy as np
 
 from data.crop import RESIZER, crop_of
 from data.decoding import decode_images
+from data.listing import MAX_BYTES
 from dcgan.errors import UserError, reason_of
-from dcgan.files import replacing, safe_name, write_atomically
+from dcgan.files import read_file, replacing, safe_name, write_atomically
 from dcgan.progress import Progress
 
 MAX_BROKEN = 3, 0.01  # images, or this share of all, whichever is more
@@ -90,7 +91,7 @@ def make_pack(source, crop, size, cache_dir):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return _load(path, facts) or _build(path, source, facts, needed)
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:  # filelock raises the second where files cannot be locked
         raise UserError(f'cannot write {path}: {reason_of(error)}; it takes {needed:,} bytes; choose another folder '
                         'with --cache_dir') from error
 
@@ -99,11 +100,11 @@ def _load(path, expected):
     """Returns the Pack at a path, with its list of skipped files up to date; None if there is none or it is corrupt."""
     facts_path = path.with_suffix('.json')
     try:
-        facts = json.loads(facts_path.read_bytes())
-        if _checksum(path) != facts['crc32']:
+        facts = json.loads(read_file(facts_path, MAX_BYTES))
+        if not path.is_file() or _checksum(path) != facts['crc32']:
             return None
         height, width = facts['source_shape']
-        pack = Pack(np.lib.format.open_memmap(path, 'r'), path, facts_path, (height, width),
+        pack = Pack(_map(path), path, facts_path, (height, width),
                     *crop_of(expected['crop'], (height, width)), facts['broken'], facts['crc32'])
     except Exception:  # a damaged or foreign file can raise anything
         return None
@@ -130,7 +131,16 @@ def _build(path, source, facts, needed):
             with part.open('w+b') as file:
                 facts = facts | _write_images(file, source, facts['crop'], facts['size'], facts_path)
             _write_facts(facts_path, facts | {'crc32': _checksum(part)})
-    return _load(path, facts)
+    if pack := _load(path, facts):
+        return pack
+    raise OSError('what was written cannot be read back')
+
+
+def _map(path):
+    try:
+        return np.lib.format.open_memmap(path, 'r')
+    except OSError:  # file systems of networks may map no file
+        return np.load(path)
 
 
 def _lock(path):
@@ -147,7 +157,7 @@ def _remove_outdated(facts_path, facts):
     """Removes packs of the same source, crop and size whose files changed since."""
     for other in facts_path.parent.glob(f'*-{facts["crop"]}-{facts["size"]}-*.json'):
         with contextlib.suppress(Exception):  # a damaged or foreign file, or one in use on Windows
-            theirs = json.loads(other.read_bytes())
+            theirs = json.loads(read_file(other, MAX_BYTES))
             if other != facts_path and all(theirs[key] == facts[key] for key in ('path', 'crop', 'size')):
                 for file in other.parent.glob(f'{glob.escape(other.stem)}.*'):
                     file.unlink()

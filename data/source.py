@@ -4,12 +4,13 @@ import difflib
 import os
 import re
 import stat
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from data.folders import RUN_FILES, is_run_directory, open_folder
-from data.formats import NOT_IMAGE
+from data.folders import RUN, RUN_FILES, SEEN, is_run_directory, open_folder
+from data.formats import CONTAINERS, HIDDEN, NOT_IMAGE
 from data.parquet import open_parquet
 from data.tars import open_tar
 from data.zips import open_zip
@@ -18,14 +19,22 @@ from dcgan.errors import UserError, reason_of
 EMBEDDED = Path(__file__).with_name('demo_faces.zip')
 EXPECTED = 'a folder, .zip or .tar of images, or .parquet files'
 
-PARQUET, TAR, ZIP = b'PAR1', b'.{257}ustar', b'PK'  # how they begin
+SHARDS = '.parquet', '.tar', '.zip'  # suffixes of files of images in a folder
+CLEAR = 10  # times as many images as in all the rest: what a folder is meant to hold
+UNKNOWN = 1000  # images that a file may hold that cannot be opened
+LEFT_OUT = 'left out, as there are far more images'
+EXPECTED_REASONS = {NOT_IMAGE, HIDDEN, RUN, SEEN}  # to skip files; others may be a mistake
+
+PARQUET, TAR, ZIP = rb'PAR1', rb'.{257}ustar', rb'PK'  # how they begin
 # What a file that cannot be opened is, by how it begins.
 DESCRIPTIONS = {
     TAR: 'is an incomplete or damaged .tar archive; download it again',
     ZIP: 'is an incomplete or damaged .zip archive; download it again',
+    PARQUET: 'is an incomplete or damaged .parquet file; download it again',
     rb'(\xef\xbb\xbf)?\s*<': 'is a web page (HTML), not an archive; the site probably asked for a click or a sign-in; '
                              'download it in a browser',
-    rb'Rar!|7z\xbc\xaf|\x1f\x8b': 'is a RAR, 7z or gzip archive; unpack it and use the folder',
+    rb'Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd': 'is a compressed archive; unpack it and use the folder',
+    rb'version https://git-lfs': 'is a pointer of Git LFS, not the file itself; git lfs pull downloads that',
     rb'\xff\xd8\xff|\x89PNG': 'is a single image; use the folder that contains it',
     rb'\Z': 'is empty; download it again',
 }
@@ -58,23 +67,28 @@ class Source(NamedTuple):
                          for reason, names in sorted(self.skipped.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
-def open_source(path=None):
-    """Finds the images in a folder, at any depth, in a .zip or .tar, or in .parquet files or a folder of them.
+def open_source(path=None, image_column=None):
+    """Finds the images in a folder, at any depth, in a .zip, .tar or .parquet file, or in a folder of such files.
 
-    Images are files that have a usual suffix or begin like one, except hidden files and the system's own.
+    Images are files that have a usual suffix or begin like one, except hidden files and the system's own. Of a folder
+    that holds both images and files of images, those that are far more are taken.
 
     Args:
       path: the folder or file; None means the embedded faces.
+      image_column: see ``open_parquet``.
 
     Returns:
       A Source of at least one image.
 
     Raises:
-      UserError: the path does not exist, is something else, contains no image, or is a run directory.
+      UserError: the path does not exist, is something else, contains no image, or is a run directory; or it is not
+        clear which images of it are meant.
     """
     path = _path_of(path)
     try:
-        stamps, skipped, read_in_order = _open(path)
+        stamps, skipped, read_in_order = _open(path, image_column)
+    except UserError as error:
+        raise UserError(f'{path} {error}') from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f'{path} does not exist; {_suggest_path(path)}') from error
     except OSError as error:
@@ -85,7 +99,7 @@ def open_source(path=None):
     if not names:
         raise UserError(f'found no image in {path}: '
                         + (f'skipped {source.describe_skipped()}' if skipped else 'it is empty')
-                        + _suggest_archive(path, skipped))
+                        + ''.join(f'; {kind}: {advice}' for _, kind, advice in CONTAINERS if kind in skipped))
     return source
 
 
@@ -118,43 +132,89 @@ def _path_of(path):
     return EMBEDDED if path is None else Path(path)
 
 
-def _open(path):
-    """Finds the images in a folder or file; returns as ``list_images``."""
+def _open(path, image_column):
+    """Finds the images in a folder or file; returns as ``list_images``. A UserError lacks the path at its beginning."""
     mode = path.stat().st_mode
     if stat.S_ISREG(mode):
-        return _open_file(path)
+        return _open_file(path, image_column)
     if not stat.S_ISDIR(mode):  # opening a pipe may block, reading a device never end
-        raise UserError(f'{path} is neither a folder nor a file; expected {EXPECTED}')
+        raise UserError(f'is neither a folder nor a file; expected {EXPECTED}')
     if is_run_directory(path):
-        raise UserError(f'{path} is a run directory ({", ".join(RUN_FILES)}); expected the folder of the images it was '
-                        'trained on')
-    files, skipped, read_in_order = open_folder(path)
-    shards = sorted(name for name in skipped.get(NOT_IMAGE, []) if name.lower().endswith('.parquet'))
-    if files or not shards:
-        return files, skipped, read_in_order
-    skipped[NOT_IMAGE] = [name for name in skipped[NOT_IMAGE] if name not in shards]
-    files, unusable, read_in_order = open_parquet(path, shards)
-    return files, {reason: names for reason, names in {**skipped, **unusable}.items() if names}, read_in_order
+        raise UserError(f'is a run directory ({", ".join(RUN_FILES)}); expected the folder of its training images')
+    return _open_folder(path, image_column)
 
 
-def _open_file(path):
-    """Opens a file by what it is, not by its suffix."""
+def _open_folder(path, image_column):
+    """Finds the image files in a folder, or the images in its archives or .parquet files; returns as ``list_images``.
+
+    Raises:
+      UserError: it holds several kinds, and it is not clear which is meant.
+    """
+    listed = open_folder(path)
+    skipped = defaultdict(list, listed[1])
+    others = skipped.pop(NOT_IMAGE, [])
+    found, files, unusable = {'image files': (listed[0], {}, listed[2])}, {'image files': list(listed[0])}, {}
+    for suffix in SHARDS:
+        kind, shards = f'{suffix} files', {}
+        for name in [name for name in others if name.lower().endswith(suffix)]:
+            try:
+                shard = _open_file(path / name, image_column)
+            except UserError as error:
+                unusable[name] = kind
+                skipped[f'file that {error}'].append(name)
+            else:
+                shards |= {name: shard} if shard[0] else {}
+        found[kind], files[kind] = _join(shards), list(shards)
+    counts = {kind: len(images) for kind, (images, *_) in found.items() if images}
+    kind = max(counts, key=counts.get, default='image files')
+    unclear = [f'{count:,} images in {other}' for other, count in counts.items()]
+    unclear += [f'{name}, which cannot be opened' for name, other in unusable.items() if other != kind]
+    rest = sum(counts.values()) - counts.get(kind, 0) + UNKNOWN * (len(unclear) - len(counts))
+    if 0 < counts.get(kind, 0) < CLEAR * rest:
+        reasons = ''.join(f'; {reason}' for reason in skipped if reason.startswith('file that'))
+        raise UserError(f'holds {", ".join(unclear)}; give those to train on a folder of their own, or name one file'
+                        f'{reasons}')
+    images, more, read_in_order = found[kind]
+    skipped[NOT_IMAGE] = [name for name in others if name not in unusable and not any(
+        name in names for names in files.values())]
+    skipped[LEFT_OUT] = [name for other in counts if other != kind for name in files[other]]
+    for reason, names in more.items():
+        skipped[reason] += names
+    return images, {reason: names for reason, names in skipped.items() if names}, read_in_order
+
+
+def _join(shards):
+    """Returns the images of some files, {name: what ``_open_file`` returns}, as if these were folders."""
+    stamps, skipped = {}, defaultdict(list)
+    for name, (images, others, _) in shards.items():
+        stamps |= {f'{name}/{member}': stamp for member, stamp in images.items()}
+        for reason, members in others.items():
+            skipped[reason] += [f'{name}/{member}' for member in members]
+
+    def read_in_order(_):  # the names of all images, sorted: those of a file follow one another
+        for name in sorted(shards, key=lambda name: f'{name}/'):
+            images, _, read = shards[name]
+            yield from ((f'{name}/{member}', content) for member, content in read(sorted(images)))
+
+    return stamps, skipped, read_in_order
+
+
+def _open_file(path, image_column):
+    """Opens a file by what it is, not by its suffix; returns as ``list_images``."""
     with path.open('rb') as file:
         head = file.read(512)
-
-    def begins_like(pattern):
-        return re.match(pattern, head, re.DOTALL)
-
-    if begins_like(PARQUET):
-        return open_parquet(path, [''])
     try:
-        return open_tar(path) if begins_like(TAR) else open_zip(path)
-    except (OSError, UserError):
-        raise
-    except Exception as error:  # a damaged archive can raise anything
-        other = f'is not a folder, .zip, .tar or .parquet file; it begins with {head[:8]!r}'
-        description = next((text for pattern, text in DESCRIPTIONS.items() if begins_like(pattern)), other)
-        raise UserError(f'{path} {description} (size: {path.stat().st_size:,} bytes)') from error
+        if re.match(PARQUET, head):
+            return open_parquet(path, image_column)
+        return open_tar(path) if re.match(TAR, head, re.DOTALL) or path.suffix.lower() == '.tar' else open_zip(path)
+    except Exception as error:  # a damaged file can raise anything
+        if isinstance(error, UserError) or getattr(error, 'errno', None):
+            raise
+        name = path.name.lower() + '.z01' * path.with_suffix('.z01').exists()  # the last part of a .zip has no number
+        texts = [*(f'is a {kind}; {advice}' for pattern, kind, advice in CONTAINERS if re.search(pattern, name)),
+                 *(text for pattern, text in DESCRIPTIONS.items() if re.match(pattern, head, re.DOTALL)),
+                 f'is not a folder, .zip, .tar or .parquet file; it begins with {head[:8]!r}']
+        raise UserError(texts[0]) from error
 
 
 def _suggest_path(path):
@@ -166,9 +226,3 @@ def _suggest_path(path):
     except OSError:  # a drive that does not exist
         similar = []
     return f'did you mean {missing.with_name(similar[0])}?' if similar else f'no name in {missing.parent} is similar'
-
-
-def _suggest_archive(path, skipped):
-    """Names an archive in a folder without images; '' if there is none."""
-    archives = [name for name in skipped.get(NOT_IMAGE, []) if name.lower().endswith(('.zip', '.tar'))]
-    return f'; to use an archive, name it: --dataset_dir={path / min(archives)}' if archives and path.is_dir() else ''

@@ -1,15 +1,7 @@
-"""What a process that decodes images does: one of a pool, or one for a single image.
-
-    python -m data.worker CROP SIZE MAX_MEMORY
-
-Reads an encoded image from standard input, and writes the pickled answer of ``prepare`` to standard output.
-
-The modules that a decoder loads are few and light: no TensorFlow, no NumPy.
-"""
+"""What a process that decodes images does. The modules that it loads are few and light: no TensorFlow, no NumPy."""
 
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -35,7 +27,8 @@ class Decoder(SpawnProcess):
 
 def begin():
     """Prepares a process of a pool: it ends with its parent, however that ends, and only then."""
-    _be_quiet()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which kills this process
+    warnings.simplefilter('ignore')  # Pillow's warnings about metadata would break the progress bar
     if hasattr(os, 'setsid'):
         os.setsid()  # signals of the terminal are for the parent
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -67,21 +60,6 @@ def prepare_all(images, crop, size):
     return [prepare(encoded, crop, size) for encoded in images]
 
 
-def _be_quiet():
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which kills this process
-    warnings.simplefilter('ignore')  # Pillow's warnings about metadata would break the progress bar
-
-
 def _end_with_parent():
     multiprocessing.parent_process().join()
     os._exit(1)
-
-
-def main(crop, size, max_memory):
-    _be_quiet()
-    answer = prepare(sys.stdin.buffer.read(), crop, int(size), int(max_memory))
-    pickle.dump(answer, sys.stdout.buffer)
-
-
-if __name__ == '__main__':
-    main(*sys.argv[1:])

@@ -21,8 +21,7 @@ def open_zip(path):
     """
     archive = zipfile.ZipFile(path)
     if any(member.compress_type not in METHODS for member in archive.infolist()):
-        raise UserError(f'{path} holds files packed by bzip2, LZMA or another method than Deflate; unpack it and use '
-                        'the folder')
+        raise UserError('holds files packed by bzip2, LZMA or another method than Deflate; unpack it')
     files, members = [], {}
     for member in archive.infolist():
         name = _name_of(member)

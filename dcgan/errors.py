@@ -7,6 +7,11 @@ class UserError(Exception):
     """Something that the user can fix: the message says what is wrong, what was expected, and what to do next."""
 
 
+def counted(count, noun):
+    """Returns a number and a noun, e.g. '1 image' or '2,000 images'."""
+    return f'{count:,} {noun}{"s"[:count != 1]}'
+
+
 def reason_of(error):
     """Returns in a few words why a file could not be read or written, from an OSError or an error of TensorFlow."""
     if isinstance(error, OSError) and error.strerror:

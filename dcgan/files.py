@@ -69,6 +69,17 @@ def read_file(path, max_bytes):
     return content
 
 
+def require_regular(paths):
+    """Checks that Paths, if they exist, are files or folders: opening something else may wait for ever.
+
+    Raises:
+      UserError: one is not.
+    """
+    for path in paths:
+        if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+            raise UserError(f'{path} is a pipe, a socket or a device, where a file is expected; remove it')
+
+
 @contextlib.contextmanager
 def replacing(path):
     """Yields a path beside ``path``, for a file or folder that replaces it when the context ends without an error.

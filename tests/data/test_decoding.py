@@ -120,6 +120,7 @@ def claim_pixels(width, height):
 
 @pytest.mark.parametrize(('encoded', 'message'), [
     (b'', 'the file is empty'),
+    (b'version https://git-lfs.github.com/spec/v1', 'the file is a pointer of Git LFS, not the image'),
     (b'<html>', r'the file is not an image that Pillow reads \(JPEG, PNG, WEBP, BMP, GIF, TIFF'),
     (b'%!PS-Adobe-3.0 EPSF-3.0', 'the file is not an image'),
     (PNG[:len(PNG) // 2], 'cannot decode the file'),

@@ -1,5 +1,6 @@
 """A source becomes a pack: once, whatever is damaged, killed or stopped."""
 
+import errno
 import json
 import os
 import shutil
@@ -128,6 +129,15 @@ def test_a_cache_folder_that_cannot_be_written_is_refused(tmp_path):
         pack_of(write_images(tmp_path / 'faces', 1))
 
 
+def test_a_pack_is_read_where_files_cannot_be_mapped(tmp_path, monkeypatch, intact):
+    def refuse(*arguments, **options):
+        raise OSError(errno.ENODEV, 'No such device')
+
+    source, _, images = intact
+    monkeypatch.setattr('numpy.lib.format.open_memmap', refuse)
+    np.testing.assert_array_equal(make_pack(source, 'auto', 16, tmp_path).images, images)
+
+
 @pytest.mark.parametrize('name', ['x' * 255, '脸' * 85, os.fsdecode(b'\xc1\xb3\xff' * 80), ' .'])
 def test_a_folder_of_any_name_is_packed(tmp_path, name):
     folder = write_images(tmp_path / name, 1)
@@ -223,8 +233,7 @@ def dying_images(tmp_path, monkeypatch, count, ends):
 def test_images_that_crash_their_decoder_are_broken_and_the_others_are_packed(tmp_path, monkeypatch):
     pack = pack_of(dying_images(tmp_path, monkeypatch, 6, {2: b'kill', 6: b'exit'}))
     assert pack.broken.keys() == {'000002.png', '000006.png'}
-    assert 'ended with status -9; it may have run out of memory' in pack.broken['000002.png']
-    assert 'ended with status 3' in pack.broken['000006.png']
+    assert set(pack.broken.values()) == {'the process that decodes it ended; it may have run out of memory'}
     whole = np.array(pack_of(write_images(tmp_path / 'faces', 6)).images)
     np.testing.assert_array_equal(pack.images, whole[[0, 2, 3, 4]])
 
@@ -232,7 +241,7 @@ def test_images_that_crash_their_decoder_are_broken_and_the_others_are_packed(tm
 def test_an_image_that_keeps_its_decoder_busy_is_broken(tmp_path, monkeypatch):
     monkeypatch.setattr(decoding, 'MAX_TASK_SECONDS', 1)
     monkeypatch.setattr(decoding, 'MAX_SECONDS', 1)
-    with pytest.raises(UserError, match=r'000001\.png: decoding it takes more than 1 seconds'):
+    with pytest.raises(UserError, match=r'000001\.png: decoding it takes more than 1 second'):
         pack_of(dying_images(tmp_path, monkeypatch, 1, {1: b'hang'}))
 
 

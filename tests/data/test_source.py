@@ -1,5 +1,6 @@
 """What is an image and what is not, in folders, archives and .parquet files, however they are made."""
 
+import errno
 import io
 import os
 import stat
@@ -68,18 +69,6 @@ def test_images_are_found_at_any_depth_in_sorted_order(tmp_path):
     source = open_source(tmp_path)
     assert source.name == tmp_path.name
     assert source.names == ['a/000001.jpg', 'a/000002.JPEG', 'b/deep/000001.png', 'linked/000001.png']
-
-
-def test_links_that_fan_out_are_followed_once(tmp_path):
-    for level in range(40):
-        folder = write_images(tmp_path / 'levels' / f'{level:02d}', 1)
-        for name in 'left', 'right':
-            (folder / name).symlink_to(f'../{level + 1:02d}')
-    (tmp_path / 'faces').mkdir()
-    (tmp_path / 'faces' / 'a').symlink_to('../levels/00')
-    source = open_source(tmp_path / 'faces')
-    assert len(source.names) == 40
-    assert source.names[:3] == ['a/000001.png', 'a/left/000001.png', 'a/left/left/000001.png']
 
 
 @pytest.mark.parametrize('format', ['JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', pytest.param('AVIF', marks=(
@@ -247,6 +236,11 @@ def test_a_damaged_tar_loses_no_image_in_silence(tmp_path, damage):
         open_source(path)
 
 
+def folder_with(path, name):
+    path.mkdir()
+    (path / name).write_bytes(b'?')
+
+
 def no_zip(path):
     path.write_bytes(zip_of(path, {'a.png': encoded()}).read_bytes()[:-30])
 
@@ -258,9 +252,16 @@ def no_zip(path):
     (lambda path: path.write_text('\n<!DOCTYPE html><html>'), 'is a web page'),
     (no_zip, 'is an incomplete or damaged .zip archive; download it again'),
     (lambda path: zip_of(path, {'a.png': encoded()}, zipfile.ZIP_BZIP2), 'bzip2, LZMA or another method than Deflate'),
-    (lambda path: path.write_bytes(b'Rar!'), 'is a RAR, 7z or gzip archive; unpack it and use the folder'),
-    (lambda path: tar_of(path, {'a.png': encoded()}, 'w:gz'), 'is a RAR, 7z or gzip archive; unpack it'),
+    (lambda path: path.write_bytes(b'Rar!'), 'is a compressed archive; unpack it and use the folder'),
+    (lambda path: tar_of(path, {'a.png': encoded()}, 'w:gz'), 'is a compressed archive; unpack it'),
     (lambda path: path.write_bytes(b'\xff\xd8\xff\xe0'), 'is a single image'),
+    (lambda path: folder_with(path, 'a.zip.001'), 'found no image .*part of a split archive: join all parts'),
+    (lambda path: folder_with(path, 'a.tar.xz'), 'found no image .*compressed archive: unpack it'),
+    (lambda path: folder_with(path, 'a.tfrecord-0-of-2'), 'found no image .*data set of another program: export its'),
+    (lambda path: path.write_bytes(b'BZh91'), 'is a compressed archive'),
+    (lambda path: path.write_bytes(b'version https://git-lfs.github.com'), 'is a pointer of Git LFS, not the file'),
+    (lambda path: path.write_bytes(b'PAR1'), 'is an incomplete or damaged .parquet file'),
+    (lambda path: [part.write_bytes(b'?') for part in (path, path.with_suffix('.z01'))], 'is a part of a split'),
     (lambda path: path.write_bytes(b'neither'), "is not a folder, .zip, .tar or .parquet file; .*b'neither'"),
     (os.mkfifo, 'is neither a folder nor a file; expected a folder, .zip or .tar of images'),
     (lambda path: path.symlink_to('/dev/zero'), 'is neither a folder nor a file'),
@@ -272,11 +273,54 @@ def test_what_is_not_a_source_is_refused_with_the_reason(tmp_path, make, message
         open_source(tmp_path / 'faces.zip')
 
 
+def test_a_folder_of_archives_is_one_data_set(tmp_path):
+    (tmp_path / 'faces').mkdir()
+    zip_of(tmp_path / 'faces' / 'b.zip', {'2.png': encoded(seed=2), 'x.txt': b''})
+    zip_of(tmp_path / 'faces' / 'a-1.zip', {'1.png': encoded(seed=1)})
+    zip_of(tmp_path / 'faces' / 'a.zip', {'0.png': encoded(seed=0)})
+    zip_of(tmp_path / 'faces' / 'labels.zip', {'x.txt': b''})
+    source = open_source(tmp_path / 'faces')
+    assert list(source.images()) == [('a-1.zip/1.png', encoded(seed=1)), ('a.zip/0.png', encoded(seed=0)),
+                                     ('b.zip/2.png', encoded(seed=2))]
+    assert sorted(source.skipped['not an image']) == ['b.zip/x.txt', 'labels.zip']
+
+
+def test_of_several_kinds_in_a_folder_the_one_with_far_more_images_is_taken(tmp_path):
+    write_images(tmp_path / 'faces', 1)
+    zip_of(tmp_path / 'faces' / 'data' / 'a.zip', {f'{number}.png': encoded() for number in range(10)})
+    source = open_source(tmp_path / 'faces')
+    assert (len(source.names), source.skipped) == (10, {'left out, as there are far more images': ['000001.png']})
+    write_images(tmp_path / 'faces', 2)
+    with pytest.raises(UserError, match=r'holds 2 images in image files, 10 images in \.zip files; give those'):
+        open_source(tmp_path / 'faces')
+    (tmp_path / 'faces' / 'data' / 'a.zip').write_bytes(b'version https://git-lfs.github.com')
+    with pytest.raises(UserError, match=r'data/a\.zip, which cannot be opened; .*is a pointer of Git LFS'):
+        open_source(tmp_path / 'faces')
+
+
+@pytest.mark.parametrize('failures', [3, 9])
+def test_a_disk_that_fails_in_passing_is_read_again_and_one_that_keeps_failing_ends_the_run(
+        tmp_path, monkeypatch, failures):
+    monkeypatch.setattr('data.listing.PAUSES', (0, 0, 0))
+    source, left = open_source(write_images(tmp_path, 1)), [OSError(errno.EIO, 'Input/output error')] * failures
+
+    def fail(path, *arguments, **options):
+        if left:
+            raise left.pop()
+        return open(path, *arguments, **options)
+
+    monkeypatch.setattr('data.folders.open', fail, raising=False)
+    if failures == 3:
+        assert isinstance(content_of(source)['000001.png'], bytes)
+    else:
+        with pytest.raises(UserError, match=r'cannot read 000001\.png: Input/output error, 4 times; is the drive'):
+            content_of(source)
+
+
 @pytest.mark.parametrize(('path', 'message'), [
     ('face', r'face does not exist; did you mean .*/faces\?'),
     ('some/where', r'where does not exist; no name in .* is similar'),
     ('faces/archive.zip/b', r'b does not exist; did you mean .*archive\.zip\?'),
-    ('faces', r'skipped 1 not an image \(e\.g\. archive\.zip\); .* --dataset_dir=.*archive\.zip'),
 ])
 def test_a_path_without_images_gets_a_suggestion(tmp_path, path, message):
     (tmp_path / 'faces').mkdir()
@@ -349,12 +393,22 @@ def test_other_columns_that_may_hold_images_are_named(images, tmp_path):
     pq.write_table(pa.table({'mask': images[:2], 'image': images[2:4], 'text': ['a', 'b']}), tmp_path / 'x.parquet')
     source = open_source(tmp_path)
     assert list(content_of(source).values()) == images[2:4]
-    assert source.describe_skipped() == '1 other columns that may hold images (e.g. x.parquet/mask)'
+    assert source.describe_skipped() == '1 another column that may hold images (e.g. x.parquet/mask)'
+
+
+def test_a_column_that_is_not_the_only_one_is_named_by_the_user(images, tmp_path):
+    pa, pq = pytest.importorskip('pyarrow'), pytest.importorskip('pyarrow.parquet')
+    pq.write_table(pa.table({'thumb': images[:2], 'photo': images[2:4]}), tmp_path / 'x')
+    with pytest.raises(UserError, match='several columns that may hold images, thumb, photo; name one with --image_co'):
+        open_source(tmp_path / 'x')
+    assert list(content_of(open_source(tmp_path / 'x', 'photo')).values()) == images[2:4]
+    with pytest.raises(UserError, match="has no column 'face' of images, but thumb, photo"):
+        open_source(tmp_path / 'x', 'face')
 
 
 def test_a_shard_that_claims_too_many_rows_is_refused(tmp_path):
     write_shard(tmp_path / 'x', [None] * 1_000_001, 'plain')
-    with pytest.raises(UserError, match=r'skipped 1 \.parquet file of more than 1,000,000 rows'):
+    with pytest.raises(UserError, match=r'x has more than 1,000,000 rows; split it'):
         open_source(tmp_path / 'x')
 
 
@@ -365,7 +419,9 @@ def test_broken_rows_and_files_are_counted(images, tmp_path):
     (tmp_path / 'b.parquet').write_bytes(b'PAR1' + bytes(100) + b'PAR1')
     write_shard(tmp_path / 'c.parquet', ['no', 'image'], 'text')
     source = open_source(tmp_path)
-    assert source.skipped == {'unreadable .parquet file': ['b.parquet'], 'without a column of images': ['c.parquet']}
+    assert source.skipped == {
+        'file that is an incomplete or damaged .parquet file; download it again': ['b.parquet'],
+        'not an image': ['c.parquet']}
     assert [str(content) for content in content_of(source).values() if isinstance(content, UserError)] == [
         'the row holds no bytes'] * 2
 
