@@ -20,7 +20,6 @@ from dcgan.errors import UserError, reason_of
 from dcgan.signals import exit_now
 
 OBJECT_BYTES = 1 << 14  # the most that all_gather_object takes from a worker
-BUCKET_SIZE = 1 << 18  # values; a tensor of as many or more is reduced alone, smaller ones together
 
 # What TensorFlow raises where a collective op is interrupted.
 INTERRUPTED = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError,
@@ -170,14 +169,9 @@ class Cluster:
 
     def all_reduce_mean(self, tensors):
         """Returns, for a list of float32 tensors, their means over all workers: the same bits on each."""
-        large = [i for i, tensor in enumerate(tensors) if tensor.shape.num_elements() >= BUCKET_SIZE]
-        small = [i for i in range(len(tensors)) if i not in large]
-        means = {i: self._mean(tensors[i]) for i in large}
-        if small:
-            bucket = self._mean(tf.concat([tf.reshape(tensors[i], [-1]) for i in small], 0))
-            parts = tf.split(bucket, [tensors[i].shape.num_elements() for i in small])
-            means.update((i, tf.reshape(part, tensors[i].shape)) for i, part in zip(small, parts, strict=True))
-        return [means[i] for i in range(len(tensors))]
+        mean = self._mean(tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], 0))
+        parts = tf.split(mean, [tensor.shape.num_elements() for tensor in tensors])
+        return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
     def broadcast(self, variables):
         """Returns ops that give variables the values that they have on the chief."""

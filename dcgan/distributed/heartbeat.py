@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tensorflow.compat.v1 as tf
 
-from dcgan.errors import UserError
+from dcgan.errors import UserError, counted
 from dcgan.signals import exit_now
 
 JOIN_TIMEOUT = 45.0  # seconds for all workers to join by default: longer than a process of an earlier start lives
@@ -100,7 +100,7 @@ class Heartbeat:
             'has not ended an earlier run yet' if json.loads(answer) == [] else
             f'answers, but belongs to another cluster: {", ".join(json.loads(answer))}')
             for peer, answer in missing if answer is not None]
-        return (f'{self._names[self._rank]} waited {timeout:.0f} seconds for {names}{"".join(details)}; '
+        return (f'{self._names[self._rank]} waited {counted(round(timeout), "second")} for {names}{"".join(details)}; '
                 'start the same command on all workers within that time (--join_timeout), check that they reach one '
                 'another, and give each its own index')
 

@@ -1,6 +1,7 @@
 """The step of a Slurm job, as the environment of its tasks describes it: ``srun --ntasks=N python train.py``."""
 
 import os
+import re
 
 import tensorflow.compat.v1 as tf
 
@@ -9,6 +10,7 @@ from dcgan.errors import UserError
 
 # Each step has ports of its own on a node that it shares: those of 344 jobs in a row, and of 8 steps of each, differ.
 FIRST_PORT = 10000  # all are above Slurm's own ports, and below those that Linux gives to clients
+MAX_TASKS = 10_000  # of a step, of a node, or nodes in a range
 JOB_PORTS, STEP_PORTS, ALL_PORTS = 64, 8, 344 * 64
 
 
@@ -23,6 +25,7 @@ def read_slurm():
     if 'SLURM_STEP_NODELIST' not in os.environ or os.environ.get('SLURM_STEP_NUM_TASKS') == '1':
         return None
     try:
+        _require_few()
         port = _first_port()
         addresses, rank = _resolve(port)
     except (RuntimeError, ValueError) as error:
@@ -31,6 +34,16 @@ def read_slurm():
                         'is read instead if it is set') from error
     _choose_gpu(int(addresses[rank].rpartition(':')[2]) - port)
     return ClusterSpec([f'worker {index} ({address})' for index, address in enumerate(addresses)], addresses, rank)
+
+
+def _require_few():
+    """Refuses counts that would fill the memory when the resolver expands them."""
+    counts = [os.environ.get('SLURM_STEP_NUM_TASKS', '0'), *re.findall(
+        r'\d+', os.environ.get('SLURM_STEP_TASKS_PER_NODE', ''))]
+    counts += [int(last) - int(first) for first, last in re.findall(
+        r'(\d+)-(\d+)(?=[],])', os.environ['SLURM_STEP_NODELIST'])]
+    if any(int(count) > MAX_TASKS for count in counts):
+        raise ValueError(f'it describes more than {MAX_TASKS:,} tasks')
 
 
 def _first_port():

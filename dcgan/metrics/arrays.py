@@ -49,16 +49,3 @@ def stored(parts, shape, dtype, folder):
             file.write(np.ascontiguousarray(part))
         file.flush()
         return np.memmap(file, dtype, 'r', shape=shape)
-
-
-def require_pairs(first, second, min_size=1):
-    """Checks two sets of images.
-
-    Raises:
-      ValueError: they are not uint8 [n, s, s, 3] of one shape with n at least 1 and s at least ``min_size``.
-    """
-    count, height, *rest = first.shape
-    if (first.shape != second.shape or rest != [height, 3] or not count or height < min_size
-            or {first.dtype, second.dtype} != {np.dtype(np.uint8)}):
-        raise ValueError(f'expected two sets of images, uint8 [n, s, s, 3] of one shape, s at least {min_size}; got '
-                         f'{first.dtype} {list(first.shape)} and {second.dtype} {list(second.shape)}')

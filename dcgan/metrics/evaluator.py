@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from data.crop import RESIZER
-from dcgan.errors import UserError, reason_of
+from dcgan.errors import UserError, counted, reason_of
 from dcgan.files import safe_name
 from dcgan.metrics.arrays import Rows, stored
 from dcgan.metrics.fid import feature_statistics, frechet_distance, kernel_distance
@@ -199,6 +199,6 @@ def open_evaluator(run, size, metrics, inception_graph, dataset_dir, cache_dir, 
         real_images = open_real_images(run, size, dataset_dir, cache_dir)
         count = len(real_images.names)
         if count < MIN_IMAGES:
-            raise UserError(f'{real_images.name} holds {count} images; metrics need at least {MIN_IMAGES}')
+            raise UserError(f'{real_images.name} holds {counted(count, "image")}; metrics need at least {MIN_IMAGES}')
         metrics = metrics or default_metrics(count, bool(inception))
         yield Evaluator(real_images, metrics, seed, inception, cache_dir)

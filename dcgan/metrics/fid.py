@@ -22,12 +22,7 @@ class FeatureStatistics(NamedTuple):
 
 
 def feature_statistics(features):
-    """Returns the FeatureStatistics of features, floats [n, d] with n at least 2, which may be memory-mapped.
-
-    Raises:
-      ValueError: wrong shape or dtype.
-    """
-    _check(features)
+    """Returns the FeatureStatistics of features, floats [n, d] with n at least 2, which may be memory-mapped."""
     chunk = max(1, CHUNK_BYTES // (8 * features.shape[1]))
     starts = range(0, len(features), chunk)
     mean = sum(features[start:start + chunk].sum(axis=0, dtype=np.float64) for start in starts) / len(features)
@@ -69,12 +64,7 @@ def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0, title='ki
       subset_size: features in each, drawn without replacement; at most the size of the smaller set.
       seed: of the random subsets, 0 to 2**32 - 1.
       title: of the progress bar.
-
-    Raises:
-      ValueError: wrong shape or dtype.
     """
-    for features in (real, fake):
-        _check(features)
     random, size = np.random.RandomState(seed), min(subset_size, len(real), len(fake))
     total = 0.0
     for _ in Progress(title, subsets, 'subsets').of(range(subsets)):
@@ -92,9 +82,3 @@ def _discrepancy(real, fake):
 
 def _kernel(first, second):
     return (first @ second.T / first.shape[1] + 1) ** 3
-
-
-def _check(features):
-    if features.ndim != 2 or len(features) < 2 or not np.issubdtype(features.dtype, np.floating):
-        raise ValueError(f'expected features as floats [n, d] with n at least 2, got {features.dtype} '
-                         f'{list(features.shape)}')

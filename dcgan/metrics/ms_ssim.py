@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from dcgan.metrics.arrays import require_pairs
 from dcgan.progress import Progress
 
 WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])  # of the scales, from Wang et al.; their sum is 1.0001
@@ -26,11 +25,7 @@ def ms_ssim(first, second, title='msssim'):
       first: uint8 [n, s, s, 3].
       second: uint8, same shape.
       title: of the progress bar.
-
-    Raises:
-      ValueError: wrong shape or dtype.
     """
-    require_pairs(first, second)
     chunk = max(1, CHUNK_BYTES // (8 * math.prod(first.shape[1:])))
     total = 0.0
     with Progress(title, len(first), 'pairs') as bar:

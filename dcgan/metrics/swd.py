@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from dcgan.metrics.arrays import require_pairs, stored
+from dcgan.metrics.arrays import stored
 from dcgan.progress import Progress
 
 MIN_SIZE = 16  # pixels, of the last level of the pyramid
@@ -43,10 +43,8 @@ def sliced_wasserstein(real, fake, seed=0, scratch=None, title='swd'):
       {s: distance, s/2: distance, ..., 'mean': their mean}, floats. A constant channel counts as 0.
 
     Raises:
-      ValueError: wrong shape or dtype.
       OSError: the disk is full, or the folder cannot be written.
     """
-    require_pairs(real, fake, MIN_SIZE)
     sizes = _sizes(real.shape[1])
     distances = {}
     with Progress(title, len(sizes) * DIRECTIONS, 'directions') as bar:

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from dcgan.errors import UserError, reason_of
+from dcgan.files import require_regular
 from dcgan.runs.run_directory import WILDCARDS, is_pattern
 
 # The article shows the generator at the start, after 2 epochs of CelebA and after 5, of 1,582 updates each.
@@ -141,6 +142,7 @@ class CheckpointReader:
         if is_pattern(path):
             raise UserError(f'{path} has one of {WILDCARDS} in its name, which TensorFlow takes for a pattern; rename '
                             'it')
+        require_regular(path.parent.glob(f'{path.name}.*'))
         self.path = path
         try:
             self._reader = tf.train.load_checkpoint(str(path))
@@ -202,11 +204,13 @@ def require_finite(path, values):
     """Checks {name: array}, variables of the checkpoint at ``path``.
 
     Raises:
-      UserError: one is not finite.
+      UserError: one is not finite, or a variance is negative.
     """
     for name, value in values.items():
         if not np.isfinite(value).all():
             raise UserError(f'{path} cannot be used: {name} holds NaN or infinite values; use another checkpoint')
+        if name.endswith('/moving_variance') and value.min() < 0:
+            raise UserError(f'{path} cannot be used: {name} holds negative variances; use another checkpoint')
 
 
 def is_milestone(step, steps_per_epoch):

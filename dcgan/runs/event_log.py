@@ -7,24 +7,7 @@ import time
 
 import tensorflow.compat.v1 as tf
 
-from dcgan.runs.run_directory import writing_run
-
 FIELDS = {'step', 'epoch', 'g_loss', 'd_loss', 'spread', 'images_per_second'}  # that each line has
-# What TensorBoard says of each scalar.
-DESCRIPTIONS = {
-    'g_loss': "Generator's loss, in nats: cross entropy of the discriminator's logits of generated images with "
-              '"real". It need not fall: it depends on how good the discriminator is.',
-    'd_loss': "Discriminator's loss, in nats: cross entropies on real and on generated images, added. A "
-              'discriminator that only guesses has 1.39.',
-    'spread': 'Standard deviation of a pixel over the generated images of a batch, relative to the real ones. 1: as '
-              'varied as real images; near 0: all alike.',
-    'collapse': '1 if the generated images were much alike, or the discriminator nearly always right, in medians of '
-                'the last 500 steps.',
-    'images_per_second': 'Images trained on per second, since the previous entry.',
-    'swd': 'Sliced Wasserstein distance x 1000 from the training images, mean over the levels of the pyramid. Lower is '
-           'better.',
-    'msssim': 'Mean multi-scale SSIM of pairs of generated images: how alike they are.',
-}
 
 
 class EventLog:
@@ -47,7 +30,8 @@ class EventLog:
         """
         self._log = directory.path / 'log.jsonl'
         self._events = directory.path / f'events.out.tfevents.{time.time():.6f}.{platform.node()}'
-        with writing_run(self._events, tf.errors.OpError):
+        self._writing = directory.writing
+        with self._writing(self._events, tf.errors.OpError):
             self.entries = [entry for entry in read_log(self._log) if entry['step'] <= step]
             directory.write(self._log.name, ''.join(json.dumps(entry) + '\n' for entry in self.entries).encode())
             if step == 0:
@@ -66,9 +50,9 @@ class EventLog:
         Raises:
           UserError: it cannot be written.
         """
-        with writing_run(self._log), self._log.open('a') as file:
+        with self._writing(self._log), self._log.open('a') as file:
             file.write(json.dumps(entry) + '\n')
-        self._summary(entry['step'], [_scalar(name, value) for name, value in entry.items()
+        self._summary(entry['step'], [tf.Summary.Value(tag=name, simple_value=value) for name, value in entry.items()
                                       if name not in ('step', 'epoch')])
 
     def image(self, step, tag, png):
@@ -80,7 +64,7 @@ class EventLog:
         self._summary(step, [tf.Summary.Value(tag=tag, image=tf.Summary.Image(encoded_image_string=png))])
 
     def _summary(self, step, values):
-        with writing_run(self._events, tf.errors.OpError):
+        with self._writing(self._events, tf.errors.OpError):
             self._write(tf.Event(step=step, summary=tf.Summary(value=values)))
 
     def _write(self, event):
@@ -88,13 +72,6 @@ class EventLog:
         event.wall_time = time.time()
         self._writer.write(event.SerializeToString())
         self._writer.flush()
-
-
-def _scalar(name, value):
-    scalar = tf.Summary.Value(tag=name, simple_value=value)
-    scalar.metadata.plugin_data.plugin_name = 'scalars'
-    scalar.metadata.summary_description = DESCRIPTIONS.get(name.rstrip('0123456789k'), '')
-    return scalar
 
 
 def read_log(path):

@@ -4,15 +4,13 @@ import contextlib
 import itertools
 import json
 import os
-import platform
 import re
-import time
 from pathlib import Path
 
 import filelock
 
 from dcgan.errors import UserError, reason_of
-from dcgan.files import safe_name, write_atomically
+from dcgan.files import require_regular, safe_name, write_atomically
 from dcgan.runs.settings import DEFAULTS, MAY_CHANGE, parse_record
 
 WILDCARDS = '[]*?\\'  # in a path: TensorFlow takes them for a pattern when it looks for a checkpoint
@@ -50,12 +48,20 @@ class RunDirectory:
           path: the folder, a Path, which need not exist.
 
         Raises:
-          UserError: TensorFlow would not find checkpoints in one of that name.
+          UserError: TensorFlow would not find checkpoints in one of that name, or reading it would wait for ever.
         """
         self.path = path
+        self._locked = None
         if is_pattern(self.path):
             raise UserError(f'the run directory {self.path} has one of {WILDCARDS} in its name, which TensorFlow takes '
                            'for a pattern when it looks for checkpoints; choose another with --model_dir')
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f'the run directory {path} has a name that is not UTF-8, which TensorFlow cannot open; '
+                            'set the environment variable PYTHONUTF8=1 if it is, or choose another with --model_dir'
+                            ) from error
+        require_regular(itertools.chain(path.glob('*'), path.glob('samples/*')))
 
     @contextlib.contextmanager
     def locked(self):
@@ -64,35 +70,56 @@ class RunDirectory:
         Raises:
           UserError: another process trains here, or the folder cannot be made or written.
         """
-        owner = self.path / 'lock.owner'
-        lock = filelock.FileLock(self.path / 'lock', timeout=0)
+        lock = self.path / 'lock'
+        held = filelock.FileLock(lock, timeout=0)
         try:
             (self.path / 'samples').mkdir(parents=True, exist_ok=True)
-            lock.acquire()
+            held.acquire()
+            self._locked = lock.stat()
         except filelock.Timeout as error:
-            raise UserError(f'another run is training in {self.path}: {_read_owner(owner)}; stop it, wait for it to '
-                           'end, or choose another --model_dir') from error
-        except OSError as error:
+            raise UserError(f'another run is training in {self.path}; stop it, wait for it to end, or choose another '
+                            '--model_dir') from error
+        except (OSError, NotImplementedError) as error:  # filelock raises the second where files cannot be locked
             raise UserError(f'cannot use the run directory {self.path}: {reason_of(error)}; choose another with '
                            '--model_dir') from error
         try:
             for part in itertools.chain.from_iterable(map(self.path.glob, HALF_WRITTEN)):
-                with writing_run(part):
+                with self.writing(part):
                     part.unlink()
-            self.write(owner.name, f'process {os.getpid()} on {platform.node()}, since '
-                                   f'{time.strftime("%Y-%m-%d %H:%M:%S")}'.encode())
             yield
         finally:
-            lock.release()
+            held.release()
+            if {path.name for path in self.path.glob('*')} <= {'lock', 'samples'}:  # the start was refused
+                for remove in lock.unlink, (self.path / 'samples').rmdir, self.path.rmdir:
+                    with contextlib.suppress(OSError):
+                        remove()
 
     def require_present(self):
         """Refuses to go on when the folder that was locked is gone.
 
         Raises:
-          UserError: it was removed, or another one is in its place.
+          UserError: it was moved or removed, or another one is in its place.
         """
-        if not (self.path / 'lock').exists():
-            raise _removed(self.path)
+        try:
+            is_present = os.path.samestat((self.path / 'lock').stat(), self._locked)
+        except OSError:
+            is_present = False
+        if not is_present:
+            raise UserError(f'the run directory {self.path} was moved or removed while training; move it back and run '
+                            'the same command again to resume from its last checkpoint. If it is gone, that starts '
+                            'over')
+
+    @contextlib.contextmanager
+    def writing(self, path, *errors):
+        """A context in which a file of the locked directory is written; turns OSError and ``errors`` into a UserError.
+        """
+        self.require_present()
+        try:
+            yield
+        except (OSError, *errors) as error:
+            self.require_present()
+            raise UserError(f'cannot write {path}: {reason_of(error)}; fix that and run the same command again to '
+                            'resume from the last checkpoint, or choose another --model_dir') from error
 
     def require_same(self, config):
         """Returns the settings with which the run was last started; refuses those that differ from them.
@@ -111,8 +138,9 @@ class RunDirectory:
         differing = [name for name in config if name not in MAY_CHANGE and config[name] != before[name]]
         if differing:
             lines = [f'  {name}: {before[name]} there, {config[name]} now' for name in differing]
+            advice = 'use the same images' if differing[0] in ('images', 'images_crc32') else 'drop these flags'
             raise UserError('\n'.join([f'{self.path} holds a run with other settings:', *lines,
-                                      'drop these flags to resume that run, or choose another --model_dir']))
+                                      f'{advice} to resume that run, or choose another --model_dir']))
         return before
 
     def read_config(self):
@@ -151,30 +179,5 @@ class RunDirectory:
         Raises:
           UserError: it cannot be written.
         """
-        with writing_run(self.path / name):
+        with self.writing(self.path / name):
             write_atomically(self.path / name, content, sync=True)
-
-
-@contextlib.contextmanager
-def writing_run(path, *errors):
-    """A context in which a file of a run directory is written; turns OSError and ``errors`` into a UserError."""
-    try:
-        yield
-    except (OSError, *errors) as error:
-        folder = path.parent.parent if path.parent.name == 'samples' else path.parent
-        if not folder.exists():
-            raise _removed(folder) from error
-        raise UserError(f'cannot write {path}: {reason_of(error)}; fix that and run the same command again to resume '
-                        'from the last checkpoint, or choose another --model_dir') from error
-
-
-def _removed(path):
-    return UserError(f'the run directory {path} was removed while training, and with it all that was saved; run the '
-                     'same command again to start over')
-
-
-def _read_owner(path):
-    try:
-        return path.read_text(encoding='utf-8', errors='replace')
-    except OSError:
-        return 'a process that has just started'

@@ -102,7 +102,7 @@ class Config(NamedTuple):
     max_steps: Annotated[int | None, Setting(
         COUNT, 'Stop after this many steps, if that comes before --epochs.', may_change=True)]
     learning_rate: Annotated[float, Setting(
-        FiniteParser(0.0), 'Learning rate of both Adam optimizers.', 0.0002)]
+        FiniteParser(1e-12), 'Learning rate of both Adam optimizers.', 0.0002)]
     beta1: Annotated[float, Setting(FiniteParser(0.0, 0.9999), 'beta1 of both Adam optimizers.', 0.5)]
     seed: Annotated[int, Setting(flags.IntegerParser(0, 2 ** 31 - 1), 'Determines the initial weights, the order of '
                                  'the images and all latents.', 0)]
@@ -117,7 +117,7 @@ class Config(NamedTuple):
         'end of epochs 1, 2, 5, 10, 20, 30, ...', 250, may_change=True)]
     log_steps: Annotated[int, Setting(COUNT, 'Log losses and speed every N steps.', 10, may_change=True)]
     d_learning_rate: Annotated[float | None, Setting(
-        FiniteParser(0.0), "Learning rate of the discriminator's optimizer. Default: --learning_rate.")] = None
+        FiniteParser(1e-12), "Learning rate of the discriminator's optimizer. Default: --learning_rate.")] = None
     ema_decay: Annotated[float | None, Setting(
         FiniteParser(0.0, 0.999999), "Decay of an exponential moving average of the generator's weights, from which "
         "samples are drawn, e.g. 0.999; 0 for none. Default: the preset's.")] = None
@@ -127,6 +127,9 @@ class Config(NamedTuple):
     init_checkpoint: Annotated[Path | None, Setting(
         PathParser(), 'Start from the weights of this checkpoint or run, of this project or of '
         'TensorFlow 1; the optimizers start fresh.')] = None
+    image_column: Annotated[str | None, Setting(
+        flags.ArgumentParser(), 'Column of .parquet files that holds the images. Default: one with a usual name, or '
+        'the only one.', may_change=True)] = None
     evaluate_steps: Annotated[int | None, Setting(
         COUNT, 'Measure swd2k and msssim2k every N steps, and keep the checkpoint with the lowest swd2k, for sample.py '
         '--checkpoint=best. Training pauses meanwhile.', may_change=True)] = None

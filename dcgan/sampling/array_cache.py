@@ -3,7 +3,7 @@
 import numpy as np
 
 from dcgan.errors import reason_of
-from dcgan.files import replacing
+from dcgan.files import replacing, require_regular
 
 
 def cached_arrays(path, made_of, compute):
@@ -13,7 +13,11 @@ def cached_arrays(path, made_of, compute):
       path: of the file, a Path.
       made_of: str, what the arrays are computed from.
       compute: function without arguments; returns {name: array}.
+
+    Raises:
+      UserError: there is something else than a file.
     """
+    require_regular([path])
     try:
         with np.load(path) as file:
             arrays = dict(file)

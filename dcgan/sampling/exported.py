@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dcgan.errors import UserError, reason_of
+from dcgan.files import require_regular
 from dcgan.runs.settings import parse_record
 from dcgan.sampling import PRETRAINED
 
@@ -48,6 +49,7 @@ def read_exported(path):
       UserError: it cannot be read, or is damaged.
     """
     remedy = 'restore it (git checkout -- data)' if path.parent == pretrained().parent else 'export it again'
+    require_regular([path])
     try:
         with np.load(path) as arrays:
             values = dict(arrays)

@@ -7,6 +7,7 @@ from dcgan.cpu_kernels import cpu_kernels
 from dcgan.device import make_session_config
 from dcgan.errors import UserError
 from dcgan.progress import Progress
+from dcgan.runs.checkpoints import require_finite
 from dcgan.sampling.exported import is_statistic
 from dcgan.sampling.generator_checkpoint import load
 from dcgan.sampling.latents import SavedLatent, seed_latents
@@ -46,11 +47,13 @@ class TrainedGenerator:
         values = dict(checkpoint.variables)
         if batch_norm == 'population':
             values.update(population_statistics(checkpoint))
+            require_finite(checkpoint.path, values)
         elif batch_norm == 'moving' and not any(map(is_statistic, values)):
             remedy = ', or --weights=trained if the checkpoint has them' if checkpoint.weights == 'ema' else ''
             raise UserError(f'the {checkpoint.weights} weights of {checkpoint.path} have no moving averages of batch '
                             f'normalization; use --batch_norm=population{remedy}')
         with tf.Graph().as_default() as graph:
+            tf.set_random_seed(0)  # where ops are deterministic, initializers ask for one
             self._seeds = tf.placeholder(tf.int64, [None], name='seeds')
             self._latents = tf.identity(seed_latents(self._seeds, checkpoint.z_dim), name='z')
             with cpu_kernels():
@@ -105,6 +108,9 @@ class TrainedGenerator:
                     images = self._session.run(self._images, {fed: part})
                 except tf.errors.ResourceExhaustedError as error:
                     raise UserError(f'not enough memory for {len(part)} images at once; lower --batch_size') from error
+                if (images == images[:, :1, :1]).all():
+                    raise UserError(f'{self.checkpoint.path} draws images of one color: its weights are damaged, or '
+                                    'training has failed; use another checkpoint')
                 yield enlarge(images, self.scale)
                 bar.update(len(part))
 

@@ -193,6 +193,7 @@ def _architecture(path, shapes):
     (z_dim, units), depths = shapes[KERNEL], [shapes[gamma][0] for gamma in GAMMAS]
     s_size = max(1, math.isqrt(units // depths[0]))
     with tf.Graph().as_default():
+        tf.set_random_seed(0)  # where ops are deterministic, initializers ask for one
         Generator(depths, s_size)(tf.zeros([1, z_dim]))
         expected = {variable.op.name: variable.shape.as_list() for variable in tf.global_variables()
                     if variable.op.name in shapes or not is_statistic(variable.op.name)}

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from dcgan.errors import UserError, reason_of
+from dcgan.files import require_regular
 
 MAX_SEEDS = 10_000_000  # at once
 MAX_SEED = 2**63 - 1
@@ -109,6 +110,7 @@ def read_latent(text):
       UserError: it cannot be read, or holds something else.
     """
     path = Path(os.path.expanduser(text))
+    require_regular([path])
     try:
         latent = np.load(path)
         if latent.ndim != 1 or latent.dtype != np.float32 or not np.isfinite(latent).all():

@@ -34,18 +34,14 @@ def population_statistics(checkpoint):
       UserError: there is not enough memory to estimate them.
     """
     made_of = f'{checkpoint.digest} {BATCHES} batches of {BATCH_SIZE} latents, 1'
-    path = cached_statistics(checkpoint.path, checkpoint.weights)
+    suffix = '' if checkpoint.weights == 'trained' else f'.{checkpoint.weights}'
+    path = checkpoint.path.with_name(f'{checkpoint.path.name}{suffix}.population.npz')
     return checkpoint.statistics or cached_arrays(path, made_of, lambda: _estimate(checkpoint))
-
-
-def cached_statistics(path, weights):
-    """Returns the Path where the statistics of a checkpoint at a Path are cached."""
-    suffix = '' if weights == 'trained' else f'.{weights}'
-    return path.with_name(f'{path.name}{suffix}.population.npz')
 
 
 def _estimate(checkpoint):
     with tf.Graph().as_default() as graph, tf.Session(config=make_session_config('float32')) as session:
+        tf.set_random_seed(0)  # where ops are deterministic, initializers ask for one
         batch = tf.placeholder(tf.int64, [])
         latents = tf.random.stateless_uniform([BATCH_SIZE, checkpoint.z_dim], tf.stack([batch, -3]), -1.0, 1.0,
                                               alg='philox')

@@ -73,7 +73,7 @@ def open_real_images(run, size, dataset_dir, cache_dir):
         raise UserError(f'{run} does not say which images it was trained on; name them with --dataset_dir')
     crop = config.get('crop', 'auto')
     try:
-        source = open_source(config['dataset_dir'] if dataset_dir is None else dataset_dir)
+        source = open_source(config['dataset_dir'] if dataset_dir is None else dataset_dir, config.get('image_column'))
     except UserError as error:
         if dataset_dir is not None:
             raise

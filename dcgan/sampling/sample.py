@@ -82,7 +82,7 @@ def _write_faces(options, run, mode):
     if options.checkpoint == 'all' or not (options.out and _is_folder(options.out)):
         _write_pictures(options, run, mode)
         return
-    folder = Path(options.out)
+    folder = options.out
     seeds = np.array(list(dict.fromkeys(_layout(options)[0].tolist())))  # a seed that is named twice is one file
     paths = [folder / (f'{seed}.png' if isinstance(seed, SavedLatent) else f'seed-{seed:07d}.png') for seed in seeds]
     if len(set(paths)) < len(paths):
@@ -111,20 +111,20 @@ def _write_film(options, run, mode):
 
 def _picture_path(options, run, name, mode):
     """Returns the Path of a picture: --out, or a file of that name in it or, without it, in the run directory."""
-    path = Path(options.out) if options.out else run if run.is_dir() else Path()
+    path = options.out or (run if run.is_dir() else Path())
     if not options.out or _is_folder(options.out):
         path /= f'{name}{"" if options.weights == "auto" else f"-{options.weights}"}{mode.suffixes[0]}'
     suffix = path.suffix.lower()
     if suffix not in mode.suffixes:
-        raise UserError(f'--out={options.out} must end in {", ".join(mode.suffixes)}, or in / for a folder')
+        raise UserError(f'--out={options.out} must end in {", ".join(mode.suffixes)}; a folder has no suffix')
     if suffix == '.mp4' and importlib.util.find_spec('av') is None:
         raise UserError("an .mp4 needs PyAV, which is not installed; pip install '.[video]', or write a .gif")
     return path
 
 
 def _is_folder(out):
-    """Returns whether --out names a folder: one that exists, or a name that ends in / or has no suffix."""
-    return out.endswith('/') or Path(out).suffix == '' or os.path.isdir(out)
+    """Returns whether --out names a folder: one that exists, or a name without a suffix."""
+    return not out.suffix or out.is_dir()
 
 
 def _refuse_to_overwrite(options, paths):

@@ -1,6 +1,11 @@
 """What a run prints before its first step and after its last one."""
 
+import os
+import shlex
+import subprocess
+
 from data.celeba import missing_images
+from data.source import EXPECTED_REASONS
 from dcgan.device import describe_device, faster_precision
 from dcgan.runs.run_directory import samples_name
 from dcgan.runs.settings import describe_preset
@@ -26,7 +31,8 @@ def print_header(source, pack, graph, schedule, run, init_checkpoint, cluster):
     if pack.broken:
         print(f'broken      {len(pack.broken):,} more, skipped; {pack.facts_path} lists them with the reason')
     if skipped := source.describe_skipped():
-        print(f'skipped     {skipped}; {pack.facts_path} lists them')
+        title = 'skipped' if source.skipped.keys() <= EXPECTED_REASONS else 'warning'
+        print(f'{title:<11} {skipped}; {pack.facts_path} lists them')
     if missing := missing_images(source.names, pack.source_shape):
         print(f'warning     {missing}')
     print(f'crop        {pack.describe_crop()}')
@@ -49,7 +55,8 @@ def print_end(run):
     """Says where the run of these Checkpoints is saved and drawn, and what to do next."""
     print(f'step {run.latest} is saved in {run.directory.path}')
     print(f'samples     {run.directory.path / samples_name(run.latest)}, step {run.latest}')
-    print(f'next        python sample.py --model_dir={run.directory.path}')
+    quote = shlex.quote if os.name == 'posix' else lambda text: subprocess.list2cmdline([text])
+    print(f'next        python sample.py {quote(f"--model_dir={run.directory.path}")}')
 
 
 def _parameters(network):

@@ -15,13 +15,13 @@ import time
 import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
-from dcgan.distributed.collectives import Cluster
+from dcgan.distributed.collectives import Cluster, SingleWorker
 from dcgan.errors import UserError
 from dcgan.runs.checkpoints import Checkpoints
 from dcgan.runs.event_log import EventLog
-from dcgan.runs.run_directory import RunDirectory, samples_name
+from dcgan.runs.run_directory import samples_name
 from dcgan.signals import SIGPIPE, STOP_SIGNALS, say
-from dcgan.training.collapse import WINDOW, CollapseDetector
+from dcgan.training.collapse import CollapseDetector
 from dcgan.training.evaluation import TrainingEvaluator
 from dcgan.training.graph import TrainGraph
 from dcgan.training.schedule import Schedule
@@ -32,10 +32,11 @@ class StopHook(tf.train.SessionRunHook):
 
     Attributes:
       number: of the signal that asked for it; None if none did.
+      error: the UserError that ends the run once it is saved; None if there is none.
     """
 
     def __init__(self):
-        self.number = None
+        self.number = self.error = None
         self._answered = False
 
     def answer(self, number, frame):
@@ -76,23 +77,48 @@ class SharedStopHook(StopHook):
             run_context.request_stop()
 
 
-@dataclasses.dataclass(eq=False)
-class _StepHook(tf.train.SessionRunHook):
-    """Calls ``start`` before the first step of this process, and ``act`` after each step.
+@dataclasses.dataclass
+class Training:
+    """What the hooks of a run share.
 
     Attributes:
       graph: the TrainGraph.
       schedule: the Schedule.
+      cluster: the SingleWorker or Cluster.
+      stop: the StopHook.
+      saver: a Saver of all variables.
+      run: the Checkpoints of the run; this and what follows are None on a worker that is not the chief.
+      event_log: the EventLog.
+      detector: a CollapseDetector.
+      evaluator: a TrainingEvaluator; None also without --evaluate_steps.
     """
 
     graph: TrainGraph
     schedule: Schedule
+    cluster: SingleWorker | Cluster
+    stop: StopHook
+    saver: tf.train.Saver
+    run: Checkpoints | None
+    event_log: EventLog | None = None
+    detector: CollapseDetector | None = None
+    evaluator: TrainingEvaluator | None = None
+
+
+class _StepHook(tf.train.SessionRunHook):
+    """Calls ``start`` before the first step of this process, and ``act`` after each step.
+
+    Attributes:
+      training: the Training.
+    """
+
+    def __init__(self, training):
+        self.training = training
 
     def after_create_session(self, session, coord):
         self.start(session, int(session.run(tf.train.get_global_step())))
 
     def before_run(self, run_context):
-        return tf.train.SessionRunArgs(self.graph.metrics)
+        return tf.train.SessionRunArgs(self.training.graph.metrics)
 
     def after_run(self, run_context, run_values):
         metrics = run_values.results
@@ -105,23 +131,20 @@ class _StepHook(tf.train.SessionRunHook):
         """Acts after a step, with its metrics; ``is_last``: the run stops after it."""
 
 
-@dataclasses.dataclass(eq=False)
 class SyncCheckHook(_StepHook):
     """Ends the run if the workers' variables differ in any bit, at the start and before each checkpoint."""
-
-    cluster: Cluster
 
     def begin(self):
         self._variables = tf.global_variables()
         marks = [tf.fingerprint(tf.reshape(variable, [1, -1])) for variable in self._variables]
-        self._marks = self.cluster.all_gather(tf.cast(tf.reshape(tf.concat(marks, 0), [-1]), tf.int32))
+        self._marks = self.training.cluster.all_gather(tf.cast(tf.reshape(tf.concat(marks, 0), [-1]), tf.int32))
 
     def act(self, session, step, metrics, is_last):
-        if self.schedule.is_saved(step) or is_last:
+        if self.training.schedule.is_saved(step) or is_last:
             self.start(session, step)
 
     def start(self, session, step):
-        names = self.cluster.names
+        names = self.training.cluster.names
         marks = session.run(self._marks).reshape(len(names), len(self._variables), -1)
         for name, theirs in zip(names, marks, strict=True):
             differing = (theirs != marks[0]).any(-1)
@@ -134,12 +157,10 @@ class SyncCheckHook(_StepHook):
                     'last checkpoint')
 
 
-@dataclasses.dataclass(eq=False)
 class NanHook(_StepHook):
     """Ends the run if a loss is NaN or infinite, or a variable is when it is to be saved or drawn from."""
 
-    checkpoints: Checkpoints
-    last: str = ''  # the last finite losses
+    last = ''  # the last finite losses
 
     def begin(self):
         self._finite = tf.reduce_all([tf.reduce_all(tf.is_finite(variable)) for variable in tf.global_variables()
@@ -150,163 +171,141 @@ class NanHook(_StepHook):
             if not math.isfinite(metrics[name]):
                 raise self._error(f'{name} is {"NaN" if math.isnan(metrics[name]) else "infinite"}', step)
         self.last = f', after g_loss {metrics["g_loss"]:.4g} and d_loss {metrics["d_loss"]:.4g} at step {step}'
-        is_due = self.schedule.is_saved(step) or self.schedule.is_sampled(step) or is_last
+        is_due = self.training.schedule.is_saved(step) or self.training.schedule.is_sampled(step) or is_last
         if is_due and not session.run(self._finite):
             raise self._error('a variable is NaN or infinite', step)
 
     def _error(self, problem, step):
         return UserError(f'{problem} at step {step}{self.last}; this state is not saved. The last good checkpoint is '
-                         f'{self.checkpoints.path(self.checkpoints.latest)}. The same command would fail again: try '
+                         f'{self.training.run.path(self.training.run.latest)}. The same command would fail again: try '
                          'a lower --learning_rate or another --seed, with another --model_dir')
 
 
-@dataclasses.dataclass(eq=False)
-class SampleHook(_StepHook):
+class _RecordHook(_StepHook):
+    """A hook whose errors end the run only once the step is saved."""
+
+    def after_run(self, run_context, run_values):
+        try:
+            super().after_run(run_context, run_values)
+        except UserError as error:
+            self.training.stop.error = self.training.stop.error or error
+            run_context.request_stop()
+
+
+class SampleHook(_RecordHook):
     """Draws a grid before the first step, after each step that is due, and at the end of the run.
 
     One that an interruption adds shows the weights that are saved, and stays when the run resumes.
     """
-
-    directory: RunDirectory
-    event_log: EventLog
 
     def start(self, session, step):
         if step == 0:
             self.act(session, step, {}, False)
 
     def act(self, session, step, metrics, is_last):
-        if self.schedule.is_sampled(step) or is_last:
-            png = session.run(self.graph.samples)
-            self.directory.write(samples_name(step), png)
-            self.event_log.image(step, 'samples', png)
+        if self.training.schedule.is_sampled(step) or is_last:
+            png = session.run(self.training.graph.samples)
+            self.training.run.directory.write(samples_name(step), png)
+            self.training.event_log.image(step, 'samples', png)
 
 
-@dataclasses.dataclass(eq=False)
-class LogHook(_StepHook):
+class LogHook(_RecordHook):
     """Logs losses, spread, collapse and speed every N steps, and metrics when they are due."""
-
-    event_log: EventLog
-    detector: CollapseDetector
-    evaluator: TrainingEvaluator | None
 
     def start(self, session, step):
         self._logged_step, self._logged_time = step, time.perf_counter()
 
     def act(self, session, step, metrics, is_last):
-        if not self.schedule.is_logged(step):
+        if not self.training.schedule.is_logged(step):
             return
         now = time.perf_counter()
-        rate = (step - self._logged_step) * self.schedule.step_images / (now - self._logged_time)
+        rate = (step - self._logged_step) * self.training.schedule.step_images / (now - self._logged_time)
         self._logged_step, self._logged_time = step, now
-        entry = {'step': step, 'epoch': self.schedule.epoch(step),
+        entry = {'step': step, 'epoch': self.training.schedule.epoch(step),
                  **{name: float(metrics[name]) for name in ('g_loss', 'd_loss', 'spread')}}
-        before = self.detector.message
-        self.detector.update(entry)
-        if self.detector.message != before:
-            with contextlib.suppress(OSError):  # ProgressHook handles a reader that is gone
-                tqdm.write(_describe_signs(step, self.detector.message))
-        entry |= {'collapse': int(bool(self.detector.message)), 'images_per_second': rate}
-        if self.schedule.is_evaluated(step):
-            entry |= self.evaluator.measure(session, step)
-            self._logged_time = time.perf_counter()  # the next rate is that of training alone
-        self.event_log.scalars(entry)
+        self.training.detector.update(entry)
+        entry |= {'collapse': int(bool(self.training.detector.message)), 'images_per_second': rate}
+        try:
+            if self.training.schedule.is_evaluated(step):
+                entry |= self.training.evaluator.measure(session, step)
+                self._logged_time = time.perf_counter()  # the next rate is that of training alone
+        finally:
+            self.training.event_log.scalars(entry)
 
 
-def _describe_signs(step, signs):
-    if not signs:
-        return f'step {step}: the signs of collapse are gone'
-    return f'step {step}: {signs}, in medians of the last {WINDOW} steps; look at the grids (docs/training.md)'
-
-
-@dataclasses.dataclass(eq=False)
 class ProgressHook(_StepHook):
     """Shows step, epoch, losses, images per second, time left and signs of collapse.
 
     On a terminal it is a bar; elsewhere a line for each step that is logged, and for the last.
     """
 
-    detector: CollapseDetector
-    evaluator: TrainingEvaluator | None
-    stop: StopHook
-
     def start(self, session, step):
-        images = self.schedule.step_images
+        schedule = self.training.schedule
         self._first_step, self._start = step, time.monotonic()
-        self._bar = tqdm(total=self.schedule.last_step * images, initial=step * images, unit=' img', dynamic_ncols=True,
-                         disable=not sys.stderr.isatty(),
+        self._bar = tqdm(total=schedule.last_step * schedule.step_images, initial=step * schedule.step_images,
+                         unit=' img', dynamic_ncols=True, disable=not sys.stderr.isatty(),
                          bar_format='{desc} {rate_fmt} {remaining} left{postfix} |{bar}|')
         self._bar.set_description_str(self._describe(step), refresh=False)
 
     def act(self, session, step, metrics, is_last):
+        schedule, evaluator, stop = self.training.schedule, self.training.evaluator, self.training.stop
         text = f'{self._describe(step)} g_loss {metrics["g_loss"]:.3f} d_loss {metrics["d_loss"]:.3f}'
-        more = ', '.join(filter(None, [self.evaluator and self.evaluator.describe(), self.detector.message]))
+        more = ', '.join(filter(None, [evaluator and evaluator.describe(), self.training.detector.message]))
         try:
-            if not self._bar.disable:
+            if self._bar.disable and (schedule.is_logged(step) or is_last):
+                print(f'{text} {self._speed(step)}{more and f", {more}"}', file=sys.stderr, flush=True)
+            elif stop.number is None:
                 self._bar.set_description_str(text, refresh=False)
                 self._bar.set_postfix_str(more, refresh=False)
-                self._bar.update(self.schedule.step_images)
-            elif self.schedule.is_logged(step) or is_last:
-                print(f'{text} {self._speed(step)}{more and f", {more}"}', file=sys.stderr, flush=True)
+                self._bar.update(schedule.step_images)
         except OSError:  # its reader is gone, as "| tee" is after the Ctrl-C that the run gets, too
-            self.stop.number = self.stop.number or SIGPIPE
+            stop.number = stop.number or SIGPIPE
 
     def close(self):
-        """Leaves the bar as it is, so that what is printed next has its own line."""
+        """Leaves the bar as it is, so that what is printed next has its own line; a signal's answer is below it."""
         with contextlib.suppress(OSError, AttributeError):  # no bar yet
+            self._bar.leave = self.training.stop.number is None
             self._bar.close()
 
     def _describe(self, step):
-        last_step = self.schedule.last_step
-        return f'step {step}/{last_step} epoch {self.schedule.epoch(step)}/{self.schedule.epoch(last_step)}'
+        schedule = self.training.schedule
+        return (f'step {step}/{schedule.last_step} epoch {schedule.epoch(step)}/{schedule.epoch(schedule.last_step)}')
 
     def _speed(self, step):
         """Returns the images per second and the time left as text, from the mean since the start."""
         seconds = (time.monotonic() - self._start) / (step - self._first_step)
-        left = datetime.timedelta(seconds=round(seconds * (self.schedule.last_step - step)))
-        return f'{self.schedule.step_images / seconds:.1f} images/s {left} left'
+        left = datetime.timedelta(seconds=round(seconds * (self.training.schedule.last_step - step)))
+        return f'{self.training.schedule.step_images / seconds:.1f} images/s {left} left'
 
 
-@dataclasses.dataclass(eq=False)
 class CheckpointHook(_StepHook):
     """Saves a checkpoint before the first step, after each step that is due, and at the end of the run.
 
     It is the last hook: its step is logged before it is saved, so a run that resumes from there misses nothing.
     """
 
-    checkpoints: Checkpoints
-    saver: tf.train.Saver
-
     def start(self, session, step):
-        if self.checkpoints.latest is None:
+        if self.training.run.latest is None:
             self.act(session, step, {}, True)
 
     def act(self, session, step, metrics, is_last):
-        if self.schedule.is_saved(step) or is_last:
-            self.checkpoints.save(session, self.saver, step, self.schedule.epoch_steps)
+        if self.training.schedule.is_saved(step) or is_last:
+            self.training.run.save(session, self.training.saver, step, self.training.schedule.epoch_steps)
 
 
-def chief_hooks(stack, run, saver, graph, schedule, stop, real_images, cache_dir):
+def chief_hooks(training, stack, real_images, cache_dir):
     """Returns the hooks that watch, draw, log and save a run, in the order in which they act.
 
     Args:
+      training: the Training; gets its log, detector and evaluator.
       stack: an ExitStack, which ends the progress.
-      run: the Checkpoints of the run.
-      saver: a Saver of all variables.
-      graph: the TrainGraph.
-      schedule: the Schedule.
-      stop: the StopHook.
       real_images: the RealImages of the training.
       cache_dir: folder of temporary files.
     """
-    event_log = EventLog(run.directory, run.latest or 0, tf.get_default_graph())
-    detector = CollapseDetector(event_log.entries)
-    evaluator = schedule.config.evaluate_steps and TrainingEvaluator(
-        graph, real_images, run, event_log.entries, cache_dir)
-    progress = stack.enter_context(contextlib.closing(ProgressHook(graph, schedule, detector, evaluator, stop)))
-    return [
-        progress,
-        NanHook(graph, schedule, run),
-        SampleHook(graph, schedule, run.directory, event_log),
-        LogHook(graph, schedule, event_log, detector, evaluator),
-        CheckpointHook(graph, schedule, run, saver),
-    ]
+    run = training.run
+    training.event_log = EventLog(run.directory, run.latest or 0, tf.get_default_graph())
+    training.detector = CollapseDetector(training.event_log.entries)
+    training.evaluator = training.schedule.config.evaluate_steps and TrainingEvaluator(
+        training.graph, real_images, run, training.event_log.entries, cache_dir)
+    progress = stack.enter_context(contextlib.closing(ProgressHook(training)))
+    return [progress, *(hook(training) for hook in (NanHook, SampleHook, LogHook, CheckpointHook))]

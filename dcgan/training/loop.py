@@ -10,7 +10,7 @@ from data.source import open_source, require_outside
 from dcgan.device import make_session_config, platform_info
 from dcgan.distributed.collectives import make_cluster
 from dcgan.distributed.heartbeat import JOIN_TIMEOUT
-from dcgan.errors import UserError
+from dcgan.errors import UserError, counted
 from dcgan.runs.checkpoints import Checkpoints
 from dcgan.runs.run_directory import RunDirectory
 from dcgan.runs.settings import MAY_DIFFER
@@ -19,7 +19,7 @@ from dcgan.sampling.real_images import real_images_of
 from dcgan.signals import handling_stop_signals
 from dcgan.training.graph import build_graph
 from dcgan.training.header import print_end, print_header
-from dcgan.training.hooks import SharedStopHook, StopHook, SyncCheckHook, chief_hooks
+from dcgan.training.hooks import SharedStopHook, StopHook, SyncCheckHook, Training, chief_hooks
 from dcgan.training.initialization import find_init_checkpoint
 from dcgan.training.schedule import Schedule
 
@@ -41,7 +41,7 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
     """
     cluster = make_cluster(join_timeout)
     with cluster.connected(), contextlib.ExitStack() as stack:
-        source = open_source(config.dataset_dir)
+        source = open_source(config.dataset_dir, config.image_column)
         run = stack.enter_context(_open_run(config, model_dir, source)) if cluster.is_chief else None
         pack = make_pack(source, config.crop, config.image_size, cache_dir)
         record = _record(config, source, pack, cluster)
@@ -60,14 +60,15 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
         saver = tf.train.Saver(max_to_keep=0)  # Checkpoints decides which to keep
         stop = SharedStopHook(cluster) if cluster.world_size > 1 else StopHook()
         stack.enter_context(handling_stop_signals(stop.answer))
+        training = Training(graph, schedule, cluster, stop, saver, run)
         hooks = [tf.train.StopAtStepHook(last_step=schedule.last_step), stop]
         if cluster.world_size > 1:
-            hooks.append(SyncCheckHook(graph, schedule, cluster))
+            hooks.append(SyncCheckHook(training))
         if run:
             run.directory.write_config(record)
             run.directory.write('reals.png', grid(pack.images[:64], 8, 8))
             real_images = real_images_of(source, pack, config.crop, True)
-            hooks += chief_hooks(stack, run, saver, graph, schedule, stop, real_images, cache_dir)
+            hooks += chief_hooks(training, stack, real_images, cache_dir)
 
         # The local init op runs once global_step is restored.
         scaffold = tf.train.Scaffold(
@@ -79,6 +80,8 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
         stepper = stack.enter_context(ThreadPoolExecutor(1))  # Python answers signals while its main thread waits there
         while not session.should_stop():
             _, metrics = stepper.submit(session.run, [graph.train_op, graph.metrics]).result()
+        if stop.error:
+            raise stop.error
     if run:
         print_end(run)
     return stop.number if metrics['step'] < schedule.last_step else None
@@ -101,7 +104,7 @@ def _record(config, source, pack, cluster):
     count, world_size = len(pack.images), cluster.world_size
     if count < config.batch_size * world_size:
         raise UserError(
-            f'{source.name} holds {count} images, fewer than a batch of {config.batch_size * world_size}'
+            f'{source.name} holds {counted(count, "image")}, fewer than a batch of {config.batch_size * world_size}'
             + (f' on {world_size} workers' if world_size > 1 else '')
             + (f'; use --batch_size={count // world_size} or less' if count >= world_size else '; use fewer workers'))
     return {

@@ -84,21 +84,6 @@ def test_each_task_finds_its_own_address(nodes, layout, read):
         assert spec.addresses[spec.rank] == f'{node}:{10448 + localid}'
 
 
-def test_a_task_without_a_node_name_takes_its_rank_from_slurm(read):
-    variables = task(2, 1)
-    del variables['SLURMD_NODENAME']
-    assert read(variables).rank == 1
-
-
-def test_steps_that_share_a_node_have_different_ports(read):
-    steps = [(1000, 0), (1000, 1), (1001, 0), (1002, 0)]
-    ports = [port for job_id, step_id in steps for port in read(task(8, 0, job_id=job_id, step_id=step_id)).addresses]
-    assert len(set(ports)) == len(ports)
-    for job_id in 1, 343, 344, 67108863:  # the largest one of Slurm
-        assert all(10000 <= int(address.split(':')[1]) < 32768
-                   for address in read(task(64, 0, job_id=job_id)).addresses)
-
-
 @pytest.mark.parametrize(('given', 'left'), [('0,1', '1'), ('4,6', '6'), ('GPU-a,GPU-b', 'GPU-b'), ('3', '3'),
                                              ('', ''), (None, None)])
 def test_a_task_keeps_one_gpu(given, left, read, monkeypatch):
@@ -116,6 +101,8 @@ def test_a_task_keeps_one_gpu(given, left, read, monkeypatch):
     ({'SLURM_STEP_NODELIST': 'n[1-'}, 'Invalid hostlist format "n.1-"'),
     ({'SLURM_STEP_NODELIST': ''}, ''),
     ({'SLURM_STEP_TASKS_PER_NODE': 'two'}, 'Invalid tasks-per-node list format "two"'),
+    ({'SLURM_STEP_TASKS_PER_NODE': '1(x999999999)'}, 'it describes more than 10,000 tasks'),
+    ({'SLURM_STEP_NODELIST': 'n[1-99999999]'}, 'it describes more than 10,000 tasks'),
     ({'SLURM_JOB_ID': 'x'}, "invalid literal .* 'x'"),
 ])
 def test_an_invalid_environment_gets_a_sentence(changes, reason, read):

@@ -24,7 +24,7 @@ from tests.small_runs import (
     variables,
 )
 
-FLAGS = ['--mirror', '--ema_decay=0.9', '--d_learning_rate=0.001', '--evaluate_steps=10']
+FLAGS = ['--deterministic', '--mirror', '--ema_decay=0.9', '--d_learning_rate=0.001', '--evaluate_steps=10']
 EVERY = {'save_steps': 6, 'sample_steps': 4, 'log_steps': 5}
 
 
@@ -131,6 +131,6 @@ def test_images_may_move_but_not_change(fit, faces, tmp_path):
 
 def test_a_second_run_is_refused_while_the_first_trains(fit, faces, one_step):
     with (RunDirectory(one_step).locked(),
-          pytest.raises(UserError, match=f'another run is training in {one_step}: process ')):
+          pytest.raises(UserError, match=f'another run is training in {one_step}; ')):
         fit('run', config(faces))
     fit('run', config(faces, max_steps=1))

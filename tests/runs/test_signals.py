@@ -106,5 +106,5 @@ def test_a_run_directory_that_is_removed_while_training_ends_the_run_with_the_re
         shutil.rmtree(run, ignore_errors=True)
     done = process.end()
     assert done.returncode == 1, done.stderr
-    assert f'the run directory {run} was removed while training, and with it all that was saved' in done.stderr
+    assert f'the run directory {run} was moved or removed while training; move it back' in done.stderr
     assert 'is saved in' not in done.stdout

@@ -9,7 +9,7 @@ from dcgan.sampling.sample import sample
 
 SIZE, Z_DIM = 32, 20
 NUMBERS = {'batch_size': 128, 'num_images': None, 'seed': None, 'scale': 1, 'frames': 16, 'neighbours': None}
-PATHS = 'model_dir', 'dataset_dir', 'cache_dir', 'project'
+PATHS = 'model_dir', 'dataset_dir', 'cache_dir', 'project', 'out'
 DEFAULTS = {**NUMBERS, 'model_dir': None, 'pretrained': None, 'checkpoint': 'latest', 'weights': 'auto',
             'dataset_dir': None, 'cache_dir': Path('cache'), 'batch_norm': 'population', 'out': None,
             'overwrite': False, 'seeds': None, 'grid': None, 'interpolate': None, 'arithmetic': None,

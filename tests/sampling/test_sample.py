@@ -218,7 +218,7 @@ def test_a_signal_leaves_no_half_written_file(run):
     (['--model_dir=run', '--grid=8'], 'invalid --grid=8; expected rows x columns, e.g. 8x8'),
     (['--model_dir=run', '--grid=2x2', '--seeds=1-5'], 'has 4 cells, too few for 5 faces'),
     (['--model_dir=run', '--num_images=2000000'], 'are too many for one picture'),
-    (['--model_dir=run', '--out=x.jpg'], '--out=x.jpg must end in .png, or in / for a folder'),
+    (['--model_dir=run', '--out=x.jpg'], '--out=x.jpg must end in .png; a folder has no suffix'),
     (['--model_dir=run', '--checkpoint=all', '--out=x.png'], 'or make a film with --film=checkpoints'),
     (['--model_dir=run', '--interpolate=7'], '--interpolate=7 names one face; expected two or more'),
     (['--film=grids'], '--film shows a run; name its directory with --model_dir'),
@@ -245,8 +245,8 @@ def test_mistakes_get_sentences(run, flags, message):
 @pytest.mark.parametrize(('flags', 'message'), [
     (['--project=http://x/photo.jpg'], '--project=http://x/photo.jpg: it is not a local path'),
     (['--model_dir=rum'], 'sample.py: the run directory rum does not exist'),
-    (['--interpolate=7,8', '--film=grids'], 'must have a value other than None'),
-    (['--seeds=7', '--seed=8'], 'must have a value other than None'),
+    (['--interpolate=7,8', '--film=grids'], '--film and --neighbours exclude each other; give one of them'),
+    (['--seeds=7', '--seed=8'], 'sample.py: --seeds and --seed exclude each other; give one of them; --help'),
     (['run'], "unexpected argument 'run'; use flags, e.g. --model_dir=DIR")])
 def test_the_command_prints_the_sentence(flags, message):
     done = run_script('sample.py', *flags)

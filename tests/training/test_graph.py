@@ -64,10 +64,11 @@ def test_an_average_is_kept_as_defined_and_changes_nothing_else(plain, averaged)
 
 
 def test_the_discriminator_may_have_its_own_learning_rate(fit, faces):
-    before, after = (variables(fit('still', config(faces, max_steps=2, d_learning_rate=0.0)), step) for step in (0, 2))
+    still = fit('still', config(faces, max_steps=2, d_learning_rate=1e-12))
+    before, after = (variables(still, step) for step in (0, 2))
     for name in before:
         if name.startswith(('g/', 'd/')) and 'Adam' not in name and 'moving_' not in name:
-            assert np.array_equal(before[name], after[name]) == name.startswith('d/'), name
+            assert (np.abs(after[name] - before[name]).max() < 1e-9) == name.startswith('d/'), name
 
 
 def test_averages_are_drawn_from(averaged):
