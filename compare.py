@@ -14,13 +14,10 @@ the article's own figures. Those are not part of this project: save them as star
 folder, and name it with --article_figures.
 """
 
-from absl import flags
-
 from dcgan import cli
+from dcgan.cli import FLAGS
 from dcgan.errors import UserError
 from dcgan.files import define_path, require_writable, write_output
-
-FLAGS = flags.FLAGS
 
 define_path('model_dir', None, 'Run to compare with the article. Default: only prove the graph.')
 define_path('out', None, 'Folder for report.html and its pictures. Default: comparison/ in --model_dir.')

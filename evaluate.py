@@ -13,12 +13,9 @@ sample.py draws, starting at --seed.
 
 import contextlib
 
-from absl import flags
-
 from dcgan import cli
+from dcgan.cli import FLAGS, flags
 from dcgan.files import define_path, require_writable, write_output
-
-FLAGS = flags.FLAGS
 
 cli.define_generator_flags('latest, best (by train.py --evaluate_steps), a step, all, or the path of a checkpoint.')
 cli.define_data_flags()

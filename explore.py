@@ -12,13 +12,10 @@ at every checkpoint. It needs Gradio: pip install '.[explore]'. It loads nothing
 
 import importlib.util
 
-from absl import flags
-
 from dcgan import cli
+from dcgan.cli import FLAGS, flags
 from dcgan.errors import UserError
 from dcgan.files import define_path
-
-FLAGS = flags.FLAGS
 
 cli.define_generator_flags()
 cli.define_data_flags()

@@ -10,19 +10,15 @@ The first three formats run without this project: they turn latents z, float32 [
 [n, size, size, 3], that sample.py draws. The SavedModel also takes seeds, int64 [n].
 """
 
-import contextlib
 import importlib.util
 import os
 from pathlib import Path
 
-from absl import flags
-
 from dcgan import cli
+from dcgan.cli import FLAGS, flags
 from dcgan.errors import UserError
 from dcgan.files import define_path
 from dcgan.sampling import EXPORT_SUFFIXES
-
-FLAGS = flags.FLAGS
 
 cli.define_generator_flags('latest, best (by train.py --evaluate_steps), a step, or the path of a checkpoint.')
 flags.DEFINE_enum('format', 'saved_model', list(EXPORT_SUFFIXES), 'File format.')
@@ -57,9 +53,6 @@ def _output_path():
         raise UserError(f'--out={FLAGS.out} ends in {ending}, which --format={FLAGS.format} does not write')
     if ending != suffix and suffix:
         path /= f'generator{suffix}'
-    if path != Path.cwd():  # the shell is in it
-        with contextlib.suppress(OSError):
-            path.rmdir()  # if it is an empty folder, which Windows does not replace
     if os.path.lexists(path):
         raise UserError(f'{path} exists; remove it, or choose another --out')
     return path

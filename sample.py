@@ -17,33 +17,17 @@ A seed is one face, whatever is drawn with it; the file of a saved latent may st
 from the checkpoint; no flag of training is needed again.
 """
 
-import os
-
-from absl import flags
-
 from dcgan import cli
-from dcgan.files import PathParser, define_path
-
-FLAGS = flags.FLAGS
-
-
-class OutputParser(PathParser):
-    """Parses a path, and keeps the / at its end, which says that it is a folder."""
-
-    def parse(self, argument):
-        """Returns a str."""
-        end = '/' if argument.endswith(('/', os.sep)) else ''
-        return f'{super().parse(argument)}{end}'
-
-
+from dcgan.cli import FLAGS, flags
+from dcgan.files import define_path
 
 cli.define_generator_flags('latest, best (by train.py --evaluate_steps), a step, all (a picture for each that is '
                            'kept), or the path of a checkpoint.')
 cli.define_data_flags()
 cli.define_batch_flags()
-flags.DEFINE(OutputParser(), 'out', None, 'A picture (.png; for walks and films also .gif or .mp4), or a folder for a '
-             'file per face or, with --checkpoint=all, a grid per checkpoint. Default: a picture in --model_dir or, '
-             'without a run, in the current folder.')
+define_path('out', None, 'A picture (.png; for walks and films also .gif or .mp4), or a folder, a name without suffix, '
+            'for a file per face or, with --checkpoint=all, a grid per checkpoint. Default: a picture in --model_dir '
+            'or, without a run, in the current folder.')
 flags.DEFINE_bool('overwrite', False, 'Replace existing files.')
 flags.DEFINE_integer('num_images', None, 'Number of faces; their seeds count up from --seed. Default: the cells of '
                      '--grid, or 64; with --neighbours, 8.', lower_bound=1)
@@ -62,9 +46,9 @@ flags.DEFINE_enum('film', None, ['checkpoints', 'grids'], 'Film of training: the
                   'the grids that the run drew.')
 flags.DEFINE_integer('neighbours', None, 'Show this many of the nearest training images beside each face.',
                      lower_bound=1)
-flags.mark_flags_as_mutual_exclusive(['interpolate', 'arithmetic', 'project', 'film', 'neighbours'])
-flags.mark_flags_as_mutual_exclusive(['seeds', 'num_images'])
-flags.mark_flags_as_mutual_exclusive(['seeds', 'seed'])
+cli.exclude('interpolate', 'arithmetic', 'project', 'film', 'neighbours')
+cli.exclude('seeds', 'num_images')
+cli.exclude('seeds', 'seed')
 
 
 def main():

@@ -13,15 +13,12 @@ several machines, by Slurm's srun or with the environment variable TF_CONFIG, it
 
 import signal
 
-from absl import flags
-
 from data.source import dataset_name
 from dcgan import cli
+from dcgan.cli import FLAGS, flags
 from dcgan.files import CACHE_DIR, define_path
 from dcgan.runs import settings
 from dcgan.runs.run_directory import RunDirectory, default_model_dir
-
-FLAGS = flags.FLAGS
 
 settings.define_flags()
 define_path('model_dir', None, "Run directory. Default: runs/<the data set's name>.")

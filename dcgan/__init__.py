@@ -1,6 +1,12 @@
 """The program around the article's code."""
 
+import importlib.util
 import os
+import sys
+
+if importlib.util.find_spec('absl') is None:
+    sys.exit(f'{sys.argv[0]}: the packages that it needs are not installed for {sys.executable}; activate the virtual '
+             "environment that has them, or install them in the project's folder: pip install .")
 
 
 def configure():

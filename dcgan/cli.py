@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -27,10 +28,17 @@ def define_generator_flags(checkpoint_help=None):
     define_path('model_dir', None, 'Run directory, as train.py made it. Default: a pretrained generator.')
     flags.DEFINE_enum('pretrained', None, PRETRAINED, 'Pretrained generator. celeba: faces of people, for '
                       'non-commercial research. demo: computer-made faces, in the public domain. Default: celeba.')
-    flags.mark_flags_as_mutual_exclusive(['model_dir', 'pretrained'])
+    exclude('model_dir', 'pretrained')
     define_weights_flag()
     if checkpoint_help is not None:
         flags.DEFINE_string('checkpoint', 'latest', checkpoint_help)
+
+
+def exclude(*names):
+    """Allows at most one of some flags."""
+    flags.register_multi_flags_validator(
+        names, lambda values: sum(value is not None for value in values.values()) < 2,
+        f'{" and ".join(f"--{name}" for name in names)} exclude each other; give one of them')
 
 
 def define_weights_flag():
@@ -74,22 +82,21 @@ def run(main, example, stopped='stopped', interrupt_status=128 + signal.SIGINT):
     def leave(number, frame):
         status = interrupt_status if number == signal.SIGINT else 128 + number
         signal.signal(number, lambda *_: exit_now(status))  # a second one ends the process at once
+        # Python ignores what is raised in a destructor, where a signal may find it, too.
+        sys.unraisablehook = lambda unraisable: unraisable.exc_type is SystemExit and exit_now(status)
         say(stopped)
+        if is_loading:  # there is nothing to clean up, and a module may catch everything
+            exit_now(status)
         sys.exit(status)
-
-    def leave_after_all(unraisable):
-        if unraisable.exc_type is SystemExit:
-            exit_now(unraisable.exc_value.code)
-        sys.__unraisablehook__(unraisable)
 
     protect_standard_streams()
     script = Path(sys.argv[0]).name
     _parse_flags(script, example)
-    # Python ignores what is raised in a destructor or a callback of a weak reference, where a signal may find it.
-    sys.unraisablehook = leave_after_all
+    is_loading = True
     with handling_stop_signals(leave):
         try:
             _load_tensorflow()
+            is_loading = False
             status = main()
             sys.stdout.flush()
         except UserError as error:
@@ -97,6 +104,9 @@ def run(main, example, stopped='stopped', interrupt_status=128 + signal.SIGINT):
         except BrokenPipeError:  # nobody reads the output
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + SIGPIPE)
+        finally:
+            for flag in FLAGS.get_flags_for_module('__main__'):  # a notebook may run commands one after the other
+                delattr(FLAGS, flag.name)
         sys.exit(status)
 
 
@@ -104,7 +114,10 @@ def _parse_flags(script, example):
     try:
         _, *arguments = FLAGS(sys.argv)
     except flags.Error as error:
-        sys.exit(f'{script}: {error}; --help lists the flags')
+        message = re.sub('^flags .*?: (?=--)|^flag (?=--)', '', str(error))
+        message = re.sub('invalid literal for int.*', 'expected a whole number', message)
+        message = re.sub('could not convert string to float.*', 'expected a number', message)
+        sys.exit(f'{script}: {message}; --help lists the flags')
     if FLAGS.help:
         print(sys.modules['__main__'].__doc__.strip())
         print(FLAGS.main_module_help())

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 
@@ -42,26 +41,31 @@ def test_a_typo_gets_one_line_before_tensorflow_is_loaded(script, argument, mess
     assert message in line
 
 
-DESTROYED = """
-import signal, threading
-from dcgan import cli
+def test_without_its_packages_a_command_names_the_line_that_installs_them():
+    for name in [*COMMANDS, '-m data.celeba']:
+        script = name.split() if name.startswith('-m') else [f'{name}.py']
+        done = subprocess.run([sys.executable, '-S', *script], capture_output=True, text=True, cwd=SCRIPT.parent)
+        assert (done.returncode, done.stderr.count('\n')) == (1, 1)
+        assert 'activate the virtual environment that has them, or install them' in done.stderr
 
-class Destroyed:
-    def __del__(self):
-        signal.raise_signal(signal.SIGTERM)
 
-def main():
-    Destroyed()
-    threading.Event().wait()
-
-cli.run(main, '')
+TWICE = """
+import runpy, sys
+for seeds in '7', '8':
+    sys.argv = [{script!r}, '--pretrained=demo', f'--seeds={{seeds}}', f'--out={{seeds}}.png']
+    try:
+        runpy.run_path({script!r}, run_name='__main__')
+    except SystemExit as leaving:
+        assert leaving.code is None, leaving.code
 """
 
 
-def test_a_signal_ends_a_command_even_in_a_destructor_where_python_ignores_an_exit(tmp_path):
-    (tmp_path / 'script.py').write_text(DESTROYED)
-    done = run_script(tmp_path / 'script.py')
-    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, '\nstopped\n', '')
+def test_one_process_runs_a_command_twice(tmp_path):
+    """As a notebook does by %run."""
+    (tmp_path / 'twice.py').write_text(TWICE.format(script=str(SCRIPT.with_name('sample.py'))))
+    done = run_script(tmp_path / 'twice.py', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.glob('*.png')} == {'7.png', '8.png'}
 
 
 def close_standard_streams():

@@ -2,7 +2,6 @@
 
 import types
 
-import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
@@ -53,36 +52,24 @@ def test_bfloat16_is_refused_where_tensorflow_would_silently_use_float32(gpus):
         make_session_config('bfloat16')
 
 
-def trained(precision, factor=1.0, steps=3):
-    """Returns the variables of a small model before and after steps on losses times a factor."""
+def trained(precision):
+    """Returns the variables of a small model after three steps."""
     settings = config('', precision=precision)
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(0)
         dcgan = DCGAN(settings.batch_size, settings.s_size, settings.z_dim, settings.g_depths, settings.d_depths)
         losses = dcgan.loss(tf.zeros([settings.batch_size, settings.image_size, settings.image_size, 3]))
-        losses = {network: loss * factor for network, loss in losses.items()}
         train = dcgan.train(losses, optimizers=make_optimizers(settings, SingleWorker()))
         session.run(tf.global_variables_initializer())
         variables = {variable.op.name: variable for variable in tf.global_variables()}
-        before = session.run(variables)
-        for _ in range(steps):
+        for _ in range(3):
             session.run(train)
-        return before, session.run(variables)
+        return session.run(variables)
 
 
 def test_scaled_losses_train_the_same_weights():
     """The scale is a power of two, so it changes no bit unless float16 overflows or underflows."""
-    _, plain = trained('float32')
-    _, scaled = trained('float16')
+    plain, scaled = trained('float32'), trained('float16')
     assert_same_bits(plain, {name: scaled[name] for name in plain})
     assert scaled.keys() - plain.keys() == {f'{name}{suffix}' for suffix in ('', '_1')
                                            for name in ('current_loss_scale', 'good_steps')}
-
-
-def test_an_update_with_infinite_gradients_is_skipped_and_the_scale_halved():
-    before, after = trained('float16', factor=np.float32(1e38), steps=2)
-    for name, value in after.items():
-        if 'current_loss_scale' in name:
-            assert value == before[name] / 4
-        else:
-            np.testing.assert_array_equal(value, before[name], err_msg=name)

@@ -62,7 +62,6 @@ def test_every_command_works_without_what_only_linux_has(tmp_path):
     command('evaluate.py', run, cache, '--metrics=swd20,msssim20', f'--json={tmp_path / "numbers.json"}')
     command('export.py', run, '--out=saved')
     command('compare.py', run, cache, '--metrics=msssim20')
-    command('data/pack.py', '--list', cache)
     names = [path.name for path in tmp_path.rglob('*')]
     assert len(names) > 40
     assert [name for name in names if name != safe_name(name)] == []

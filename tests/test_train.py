@@ -193,6 +193,8 @@ def test_missing_and_broken_images_are_reported(tmp_path):
     (['--dataset_dir=/no/such/folder'], '/no/such/folder does not exist'),
     (['--dataset_dir='], '--dataset_dir=: it is not a path; expected e.g. faces/2026'),
     (['--image_size=30'], 'expected a multiple of 16'),
+    (['--epochs=1.5'], 'train.py: --epochs=1.5: expected a whole number; --help lists the flags'),
+    (['--learning_rate=x'], 'train.py: --learning_rate=x: expected a number; --help lists the flags'),
     (['--g_depths=64,32,16,x'], 'expected four whole numbers above 0'),
     (['--d_depths=8,16'], 'expected four whole numbers above 0'),
     (['--crop=center107'], 'center107'),

@@ -1,12 +1,11 @@
 """The measurements of bench.py: training relative to a matrix product of the same round."""
 
-import json
 import statistics
 from typing import NamedTuple
 
 from dcgan.benchmark.product import Product
 from dcgan.benchmark.training import FLOPS, Training
-from dcgan.device import gpu, platform_info
+from dcgan.device import gpu
 from dcgan.errors import UserError
 from dcgan.progress import Progress
 
@@ -79,12 +78,3 @@ def format_table(figures):
         digits = 3 if max(values) < 1 else 2 if max(values) < 10 else 1 if max(values) < 100 else 0
         median, least, most = (f'{form(values):,.{digits}f}' for form in (statistics.median, min, max))
         yield f'{name:<60}{median:>10} {unit:<9} [{least}..{most}]'
-
-
-def to_json(figures, missing):
-    """Returns what ``measure`` returned as the bytes of a JSON object."""
-    return json.dumps({
-        'platform': platform_info(), 'not_measured': missing,
-        'figures': [{'name': name.strip(), 'unit': unit, 'median': statistics.median(values), 'values': values}
-                    for (name, unit), values in figures.items()],
-    }, indent=2).encode() + b'\n'

@@ -38,27 +38,6 @@ def losses(entries, milestones):
     return _png(figure)
 
 
-@style.context(STYLE)
-def numbers(results):
-    """Draws metrics over the steps, each in its own panel; floors are dashed.
-
-    Args:
-      results: {title: Results at several steps}, of at least one metric.
-    """
-    figure = Figure((WIDTH, 2.3 * len(results)))
-    panels = figure.subplots(len(results), squeeze=False).flat
-    for panel, (title, row) in zip(panels, results.items(), strict=True):
-        values, floor = [result.value for result in row], row[0].floor
-        panel.plot([result.protocol['step'] for result in row], values, 'o-', linewidth=1.5, markersize=4)
-        if floor is not None:
-            panel.axhline(floor, color='gray', linewidth=1, linestyle='--', label='real images')
-            panel.legend()
-        panel.set(title=title, xlabel='step')
-        if min(*values, floor or 0) >= 0:  # kid may be negative
-            panel.set_ylim(bottom=0)
-    return _png(figure)
-
-
 def _png(figure):
     content = io.BytesIO()
     figure.savefig(content)

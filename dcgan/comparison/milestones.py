@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from dcgan.errors import UserError, reason_of
-from dcgan.files import write_output
+from dcgan.files import read_file, require_regular, write_output
 from dcgan.metrics.results import from_json, to_json
 from dcgan.runs.checkpoints import ARTICLE_UPDATES, Checkpoints
 from dcgan.runs.run_directory import RunDirectory
@@ -99,7 +99,7 @@ def measured(milestones, evaluator, path):
       UserError: the file cannot be written.
     """
     try:
-        known = from_json(path.read_bytes())
+        known = from_json(read_file(path, 1 << 24))
     except (OSError, ValueError):  # missing or damaged: measure again
         known = []
     checkpoints = {milestone.name: milestone.checkpoint for milestone in milestones if milestone.checkpoint}
@@ -125,6 +125,7 @@ def article_figures(folder):
         paths = sorted(folder.iterdir())
     except OSError as error:
         raise UserError(f'cannot read --article_figures={folder}: {reason_of(error)}; {expected}') from error
+    require_regular(paths)
     figures = {path.stem.lower(): _picture(path) for path in paths
                if path.stem.lower() in ARTICLE_UPDATES and path.suffix.lower() in SUFFIXES}
     if not figures:

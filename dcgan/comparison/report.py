@@ -58,9 +58,6 @@ def page(run, config, milestones, figures, checks):
     pictures = {f'{milestone.name}.png': milestone.picture for milestone in milestones if milestone.picture}
     if entries:
         pictures['losses.png'] = charts.losses(entries, milestones)
-    if results:
-        shown = {title: row for title, row in results.items() if row[0].part in ('', 'mean')}  # not each level of swd
-        pictures['numbers.png'] = charts.numbers(shown)
     environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True, extensions=['jinja2.ext.do'])
     environment.filters |= {'uri': _uri, 'code': _code, 'number': number, 'samples': samples, 'notes': notes}

@@ -14,7 +14,7 @@ import numpy as np
 from dcgan.errors import UserError
 from dcgan.sampling import draw, pictures
 from dcgan.sampling.latents import MAX_SEED, SavedLatent, encode_latent, format_seeds, parse_seeds, parse_sum
-from dcgan.sampling.projection import read_photo
+from dcgan.sampling.projection import project, read_photo
 
 MAX_FACES, MAX_PIXELS, MAX_PICKED = 256, 1 << 22, 64
 SCALE, FRAMES = 3, 12  # of faces to look at; of a film, from face to face
@@ -112,7 +112,7 @@ class Actions:
             return None, gr.DownloadButton(visible=False), None
         generator = _drawn(lambda: self._explorer.generator(at, weights))
         photo = _parsed(read_photo, encoded, generator.checkpoint, MAX_DECODING_MEMORY, MAX_DECODING_SECONDS)
-        found = _drawn(lambda: self._explorer.project(at, weights, photo))
+        found = _drawn(lambda: project(generator, photo))
         latent_file = self._file(PHOTO, at, '.npy', encode_latent(found.latent))
         latent = SavedLatent(Path(f'{PHOTO}-{zlib.crc32(found.latent):08x}.npy'), found.latent)  # no two have one name
         return (self._file(PHOTO, at, '.png', draw.projection(found, PHOTO, SCALE)),

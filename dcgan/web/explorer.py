@@ -1,7 +1,6 @@
 """What the page shows of a run: its checkpoints, each read when it is shown, and its training images."""
 
 import functools
-import threading
 
 import numpy as np
 
@@ -9,8 +8,6 @@ from dcgan.progress import Progress
 from dcgan.sampling.draw import neighbours
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.generator_checkpoint import find, open_run, read, read_all, step_of
-from dcgan.sampling.population import cached_statistics, population_statistics
-from dcgan.sampling.projection import project
 from dcgan.sampling.real_images import epoch_steps_of, open_training_images
 
 
@@ -60,24 +57,8 @@ class Explorer:
         if dataset_dir is not None:
             self.training_images()
 
-    def prepare(self):
-        """Starts to estimate the population statistics that are not cached yet, the newest first, in a thread."""
-        missing = [path for path in reversed(self._paths) if not cached_statistics(path, self.weights[0]).exists()]
-
-        def estimate():
-            checkpoints = read_all(missing, self.weights[0])
-            for checkpoint in Progress('population statistics', len(missing), 'checkpoints').of(checkpoints):
-                population_statistics(checkpoint)
-
-        if missing:
-            threading.Thread(target=estimate, daemon=True).start()
-
     def generators(self, weights):
         """Yields the TrainedGenerator of each checkpoint that can be read; whoever takes one closes it."""
         checkpoints = read_all(self._paths, weights)
         for checkpoint in Progress('checkpoints', len(self._paths), 'checkpoints').of(checkpoints):
             yield TrainedGenerator(checkpoint, scale=2)
-
-    def project(self, at, weights, photo):
-        """Returns the Projection of a photo, as ``read_photo`` returns it."""
-        return project(self.generator(at, weights), photo)

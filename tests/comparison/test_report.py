@@ -91,7 +91,7 @@ def test_the_command_writes_a_self_contained_page(trained, tmp_path):
     assert f'wrote       {tmp_path / "out" / "report.html"}' in done.stdout
     assert 'Traceback' not in done.stderr
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
-        'latest.png', 'losses.png', 'numbers.json', 'numbers.png', 'report.html', 'start.png']
+        'latest.png', 'losses.png', 'numbers.json', 'report.html', 'start.png']
     written = (tmp_path / 'out' / 'report.html').read_bytes()
     links, text = links_of(written), text_of(written)
     assert all(link.startswith('data:image/png;base64,') for link in links)
