@@ -5,7 +5,7 @@ import io
 
 from PIL import Image, UnidentifiedImageError
 
-from data.formats import FORMATS
+from data.formats import MAX_PIXELS, prepare_pillow
 from dcgan.errors import UserError
 
 CELEBA_SHAPE = (218, 178)  # height and width of the images of img_align_celeba
@@ -20,7 +20,6 @@ CROPS = {
 
 RESIZER = 'Pillow bilinear'  # antialiased: the filter widens when it shrinks an image
 
-MAX_PIXELS = 1 << 28  # 16384 x 16384; more may be a decompression bomb
 MAX_MEMORY = 1 << 31  # bytes, of decoding one image
 FULL_JPEG = 1 << 26  # pixels; larger JPEGs are decoded at half their width and height
 
@@ -35,8 +34,6 @@ TRANSPOSES = {  # what turns a stored image upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit is lower than the pixels of some cameras
 
 
 def crop_of(crop, shape):
@@ -67,7 +64,7 @@ def decode(encoded, max_memory=MAX_MEMORY):
     """Decodes an image.
 
     Args:
-      encoded: bytes, the content of a file in one of ``FORMATS``.
+      encoded: bytes, the content of a file in one of the formats of ``prepare_pillow``.
       max_memory: bytes that decoding may take.
 
     Returns:
@@ -81,7 +78,7 @@ def decode(encoded, max_memory=MAX_MEMORY):
         raise UserError('the file is empty')
     if encoded.startswith(LFS_POINTER):
         raise UserError('the file is a pointer of Git LFS, not the image; git lfs pull downloads that')
-    with _as_user_errors('decode'), Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+    with _as_user_errors('decode'), Image.open(io.BytesIO(encoded), formats=prepare_pillow()) as image:
         size = image.size
         if image.width * image.height > MAX_PIXELS:
             raise UserError(f'the file claims {image.width}x{image.height} pixels, which may be a decompression bomb; '
@@ -128,7 +125,7 @@ def _as_user_errors(verb):
     except UserError:
         raise
     except UnidentifiedImageError as error:
-        raise UserError(f'the file is not an image that Pillow reads ({", ".join(FORMATS)})') from error
+        raise UserError(f'the file is not an image that Pillow reads ({", ".join(prepare_pillow())})') from error
     except Exception as error:  # a damaged file can raise anything
         reason = str(error).partition('\n')[0] or type(error).__name__
         raise UserError(f'cannot {verb} the file: {reason}') from error

@@ -1,6 +1,7 @@
 """Which files are images: by their suffix if it is a usual one, else by their first bytes."""
 
 import contextlib
+import functools
 import re
 
 from PIL import Image, features
@@ -15,6 +16,7 @@ SYSTEM_NAMES = frozenset(('__macosx', '@eadir', '@tmp', '@recycle', '#recycle', 
                           'recycled', 'system volume information', 'lost+found', 'found.000', 'thumbs.db',
                           'desktop.ini'))
 HEAD_BYTES = 32  # tell the format
+MAX_PIXELS = 1 << 28  # 16384 x 16384; more may be a decompression bomb
 SIGNATURES = {  # how the files of a format begin
     'JPEG': rb'\xff\xd8\xff',
     'PNG': rb'\x89PNG\r\n\x1a\n',
@@ -37,14 +39,17 @@ NOT_IMAGE = 'not an image'
 HIDDEN = 'hidden or of the system'
 RAW = 'raw file of a camera'
 
-with contextlib.suppress(Exception):  # a plug-in that is not installed, or does not fit this Pillow
-    from pillow_heif import register_heif_opener
-    register_heif_opener()
 
-# The decoders to try. Some of Pillow's others run programs (EPS) or are not for photographs.
-FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF',
-           *(['AVIF'] if 'avif' in features.get_supported_modules() else []),
-           *(['HEIF'] if 'HEIF' in Image.OPEN else []))
+@functools.cache
+def prepare_pillow():
+    """Prepares Pillow; returns the decoders to try. Some others run programs (EPS) or are not for photographs."""
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # its own limit is lower than the pixels of some cameras
+    with contextlib.suppress(Exception):  # a plug-in that is not installed, or does not fit this Pillow
+        from pillow_heif import register_heif_opener
+        register_heif_opener()
+    return ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF',
+            *(['AVIF'] if 'avif' in features.get_supported_modules() else []),
+            *(['HEIF'] if 'HEIF' in Image.OPEN else []))
 
 
 def format_of(head):
@@ -74,6 +79,6 @@ def reason_to_skip(name, read_head):
     format = format_of(read_head())
     if format is None:
         return next((kind for pattern, kind, _ in CONTAINERS if re.search(pattern, suffixed)), NOT_IMAGE)
-    if format not in FORMATS:
+    if format not in prepare_pillow():
         return f'{format}, which needs {"pillow-heif" if format == "HEIF" else "a newer Pillow"}'
     return None

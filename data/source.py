@@ -84,7 +84,7 @@ def open_source(path=None, image_column=None):
       UserError: the path does not exist, is something else, contains no image, or is a run directory; or it is not
         clear which images of it are meant.
     """
-    path = _path_of(path)
+    path = EMBEDDED if path is None else Path(path)
     try:
         stamps, skipped, read_in_order = _open(path, image_column)
     except UserError as error:
@@ -105,7 +105,7 @@ def open_source(path=None, image_column=None):
 
 def dataset_name(path=None):
     """Returns the name of a data set: that of its folder or file, without a suffix. For ``path``: open_source."""
-    path = _path_of(path)
+    path = EMBEDDED if path is None else Path(path)
     return (path.resolve().name if path.is_dir() else path.stem) or 'images'  # the root of a disk has no name
 
 
@@ -126,10 +126,6 @@ def require_outside(source, model_dir):
     if run.startswith(folder) and any(name.startswith(inside) for name in source.names):
         raise UserError(f'the run directory {model_dir} is the folder of the images or lies in it, and '
                         'is a folder of training images; choose another with --model_dir')
-
-
-def _path_of(path):
-    return EMBEDDED if path is None else Path(path)
 
 
 def _open(path, image_column):

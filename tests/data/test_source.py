@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.formats import FORMATS, format_of
+from data.formats import format_of, prepare_pillow
 from data.pack import make_pack
 from data.source import open_source, require_outside
 from dcgan.errors import UserError
@@ -72,7 +72,7 @@ def test_images_are_found_at_any_depth_in_sorted_order(tmp_path):
 
 
 @pytest.mark.parametrize('format', ['JPEG', 'PNG', 'WEBP', 'BMP', 'GIF', 'TIFF', pytest.param('AVIF', marks=(
-    pytest.mark.skipif('AVIF' not in FORMATS, reason='this Pillow does not read AVIF')))])
+    pytest.mark.skipif('AVIF' not in prepare_pillow(), reason='this Pillow does not read AVIF')))])
 def test_what_begins_like_an_image_is_one_by_any_name(tmp_path, format):
     names = ['face', 'face.dat', 'face.jpg', 'face.tiff', 'face.txt']
     (tmp_path / 'faces').mkdir()
@@ -86,7 +86,7 @@ def test_what_begins_like_an_image_is_one_by_any_name(tmp_path, format):
 def test_what_does_not_begin_like_an_image_is_skipped_and_counted(tmp_path):
     others = {'BMW.txt': b'BM is the code of a car', 'RIFF.wav': b'RIFF\x24\0\0\0WAVEfmt ', 'empty': b'',
               'film.mp4': b'\0\0\0\x20ftypisom\0\0\2\0isomiso2', 'photo.NEF': encoded('TIFF')}
-    if 'HEIF' not in FORMATS:
+    if 'HEIF' not in prepare_pillow():
         others['photo.HEIC'] = b'\0\0\0\x24ftypheic\0\0\0\0mif1MiPrmiafMiHEheic'
     write_images(tmp_path / 'faces', 1)
     for name, content in others.items():
@@ -97,7 +97,7 @@ def test_what_does_not_begin_like_an_image_is_skipped_and_counted(tmp_path):
         assert source.names == ['000001.png']
         assert source.describe_skipped() == (
             '4 not an image (e.g. BMW.txt); '
-            + ('' if 'HEIF' in FORMATS else '1 HEIF, which needs pillow-heif (e.g. photo.HEIC); ')
+            + ('' if 'HEIF' in prepare_pillow() else '1 HEIF, which needs pillow-heif (e.g. photo.HEIC); ')
             + '1 raw file of a camera (e.g. photo.NEF)')
 
 
