@@ -17,7 +17,7 @@ UNREADABLE = 'unreadable'
 # What a disk or a network drive reports in passing: it says nothing about a file.
 PASSING = {getattr(errno, name) for name in (
     'EIO', 'ESTALE', 'ETIMEDOUT', 'EAGAIN', 'EBUSY', 'ENXIO', 'ENODEV', 'ENOTCONN', 'EREMOTEIO', 'EHOSTDOWN',
-    'EHOSTUNREACH', 'ENETDOWN', 'ENETUNREACH', 'ECONNRESET', 'ECONNABORTED') if hasattr(errno, name)}
+    'EHOSTUNREACH', 'ENETDOWN', 'ENETUNREACH', 'ECONNRESET') if hasattr(errno, name)}
 PAUSES = 0.2, 1.0, 5.0  # seconds, before another try
 
 

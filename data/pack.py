@@ -23,7 +23,6 @@ from dcgan.progress import Progress
 
 MAX_BROKEN = 3, 0.01  # images, or this share of all, whichever is more
 MAX_NAME = 160  # bytes of a data set's name in a file's name, which has 255
-MAX_LISTED = 1000  # names of skipped files, for each reason
 
 
 class Pack(NamedTuple):
@@ -77,7 +76,7 @@ def make_pack(source, crop, size, cache_dir):
     Raises:
       UserError: more images than ``MAX_BROKEN`` are broken or do not fit the crop, or the folder cannot be written.
     """
-    skipped = {reason: {'count': len(names), 'names': sorted(names)[:MAX_LISTED]}
+    skipped = {reason: {'count': len(names), 'names': sorted(names)[:1000]}
                for reason, names in source.skipped.items()}
     stamps = json.dumps([source.names, source.stamps, crop, size, RESIZER])
     fingerprint = hashlib.sha256(stamps.encode()).hexdigest()[:16]

@@ -32,7 +32,7 @@ def open_parquet(path, image_column=None):
     status = os.stat(path)
     file, columns = _open(path)
     if not columns:
-        return {}, {'without a column of images': [path.name]}, None
+        return {}, {'without a column of images': [path.name]}, iter
     column = _choose(columns, image_column)
     counts = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     if sum(counts) > MAX_ROWS:
@@ -41,7 +41,8 @@ def open_parquet(path, image_column=None):
     label_column = f'{column}.path'
     if any(file.schema.column(index).path == label_column for index in range(len(file.schema))):
         labels = map(_clean, file.read([label_column]).flatten().column(0).to_pylist())
-    rows = {f'{row:09d}/{label}'.rstrip('/'): (status.st_size, status.st_mtime_ns) for row, label in enumerate(labels)}
+    stamp = status.st_size, status.st_mtime_ns, columns[column]
+    rows = {f'{row:09d}/{label}'.rstrip('/'): stamp for row, label in enumerate(labels)}
     others = [name for name in columns if name != column]
     return rows, {OTHER_COLUMN: others} if others else {}, functools.partial(
         _read_in_order, path, columns[column], counts)
@@ -66,7 +67,8 @@ def _choose(columns, image_column):
         return image_column
     usual = [name for name in COLUMNS if name in columns]
     if not usual and len(columns) != 1:
-        raise UserError(f'has several columns that may hold images, {", ".join(columns)}; name one with --image_column')
+        raise UserError(f'has several columns that may hold images, {", ".join(columns)}; name one with train.py '
+                        '--image_column')
     return (usual or list(columns))[0]
 
 

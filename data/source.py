@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from data.folders import RUN, RUN_FILES, SEEN, is_run_directory, open_folder
 from data.formats import CONTAINERS, HIDDEN, NOT_IMAGE
+from data.listing import PASSING
 from data.parquet import open_parquet
 from data.tars import open_tar
 from data.zips import open_zip
-from dcgan.errors import UserError, reason_of
+from dcgan.errors import UserError, counted, reason_of
 
 EMBEDDED = Path(__file__).with_name('demo_faces.zip')
 EXPECTED = 'a folder, .zip or .tar of images, or .parquet files'
@@ -106,7 +107,8 @@ def open_source(path=None, image_column=None):
 def dataset_name(path=None):
     """Returns the name of a data set: that of its folder or file, without a suffix. For ``path``: open_source."""
     path = EMBEDDED if path is None else Path(path)
-    return (path.resolve().name if path.is_dir() else path.stem) or 'images'  # the root of a disk has no name
+    name = os.path.basename(os.path.realpath(path)) if os.path.isdir(path) else path.stem
+    return name or 'images'  # the root of a disk has none
 
 
 def require_outside(source, model_dir):
@@ -159,11 +161,13 @@ def _open_folder(path, image_column):
                 unusable[name] = kind
                 skipped[f'file that {error}'].append(name)
             else:
-                shards |= {name: shard} if shard[0] else {}
+                shards[name] = shard
         found[kind], files[kind] = _join(shards), list(shards)
+        for reason, names in found[kind][1].items() if not found[kind][0] else ():
+            skipped[reason] += names
     counts = {kind: len(images) for kind, (images, *_) in found.items() if images}
     kind = max(counts, key=counts.get, default='image files')
-    unclear = [f'{count:,} images in {other}' for other, count in counts.items()]
+    unclear = [f'{counted(count, "image")} in {other}' for other, count in counts.items()]
     unclear += [f'{name}, which cannot be opened' for name, other in unusable.items() if other != kind]
     rest = sum(counts.values()) - counts.get(kind, 0) + UNKNOWN * (len(unclear) - len(counts))
     if 0 < counts.get(kind, 0) < CLEAR * rest:
@@ -185,7 +189,7 @@ def _join(shards):
     for name, (images, others, _) in shards.items():
         stamps |= {f'{name}/{member}': stamp for member, stamp in images.items()}
         for reason, members in others.items():
-            skipped[reason] += [f'{name}/{member}' for member in members]
+            skipped[reason] += [f'{name}/{member}'.removesuffix(f'/{os.path.basename(name)}') for member in members]
 
     def read_in_order(_):  # the names of all images, sorted: those of a file follow one another
         for name in sorted(shards, key=lambda name: f'{name}/'):
@@ -206,6 +210,8 @@ def _open_file(path, image_column):
     except Exception as error:  # a damaged file can raise anything
         if isinstance(error, UserError) or getattr(error, 'errno', None):
             raise
+        if getattr(error.__context__, 'errno', None) in PASSING:  # zipfile hides it
+            raise error.__context__ from None
         name = path.name.lower() + '.z01' * path.with_suffix('.z01').exists()  # the last part of a .zip has no number
         texts = [*(f'is a {kind}; {advice}' for pattern, kind, advice in CONTAINERS if re.search(pattern, name)),
                  *(text for pattern, text in DESCRIPTIONS.items() if re.match(pattern, head, re.DOTALL)),

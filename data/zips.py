@@ -1,6 +1,7 @@
 """Finds images in a .zip."""
 
 import contextlib
+import functools
 import posixpath
 import stat
 import zipfile
@@ -19,11 +20,11 @@ def open_zip(path):
       UserError: it is packed by an unusual method.
       Exception: it is not a .zip, is damaged or cannot be read.
     """
-    archive = zipfile.ZipFile(path)
-    if any(member.compress_type not in METHODS for member in archive.infolist()):
+    opened = functools.partial(_open, path, path.stat().st_mtime_ns)
+    if any(member.compress_type not in METHODS for member in opened().infolist()):
         raise UserError('holds files packed by bzip2, LZMA or another method than Deflate; unpack it')
     files, members = [], {}
-    for member in archive.infolist():
+    for member in opened().infolist():
         name = _name_of(member)
         if not name.endswith('/'):
             is_file = stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG)
@@ -32,10 +33,15 @@ def open_zip(path):
 
     def read(name, limit):
         member = members[name]
-        with archive.open(member) as stream:
+        with opened().open(member) as stream:
             return stream.read(min(limit, member.file_size))  # no more: that size may be a lie
 
     return list_images(files, read)
+
+
+@functools.lru_cache(maxsize=8)
+def _open(path, modified):  # a folder may hold more of them than a process may open at once
+    return zipfile.ZipFile(path)
 
 
 def _name_of(member):

@@ -91,10 +91,10 @@ def run(main, example, stopped='stopped', interrupt_status=128 + signal.SIGINT):
 
     protect_standard_streams()
     script = Path(sys.argv[0]).name
-    _parse_flags(script, example)
     is_loading = True
     with handling_stop_signals(leave):
         try:
+            _parse_flags(script, example)
             _load_tensorflow()
             is_loading = False
             status = main()
@@ -105,7 +105,8 @@ def run(main, example, stopped='stopped', interrupt_status=128 + signal.SIGINT):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + SIGPIPE)
         finally:
-            for flag in FLAGS.get_flags_for_module('__main__'):  # a notebook may run commands one after the other
+            FLAGS['help'].unparse()  # a notebook may run commands one after the other
+            for flag in FLAGS.get_flags_for_module('__main__'):
                 delattr(FLAGS, flag.name)
         sys.exit(status)
 
@@ -113,11 +114,10 @@ def run(main, example, stopped='stopped', interrupt_status=128 + signal.SIGINT):
 def _parse_flags(script, example):
     try:
         _, *arguments = FLAGS(sys.argv)
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:
         message = re.sub('^flags .*?: (?=--)|^flag (?=--)', '', str(error))
         message = re.sub('invalid literal for int.*', 'expected a whole number', message)
-        message = re.sub('could not convert string to float.*', 'expected a number', message)
-        sys.exit(f'{script}: {message}; --help lists the flags')
+        sys.exit(f'{script}: {re.sub("could not convert .*", "expected a number", message)}; --help lists the flags')
     if FLAGS.help:
         print(sys.modules['__main__'].__doc__.strip())
         print(FLAGS.main_module_help())

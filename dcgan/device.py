@@ -39,13 +39,6 @@ def make_session_config(precision, xla=False):
     return config
 
 
-def faster_precision(precision):
-    """Returns a precision that is faster on this CPU than the given one, or None; measured with avx512_bf16."""
-    if precision != 'float32' or gpu() or not _onednn_is_on() or 'avx512_bf16' not in _cpuinfo():
-        return None
-    return 'bfloat16'
-
-
 def processor():
     """Returns the name of the processor, or its architecture if the system does not tell the name."""
     found = re.search(r'^model name\s*:\s*(.+)$', _cpuinfo(), re.MULTILINE)

@@ -150,7 +150,7 @@ def require_writable(path, flag):
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(path, flag, error) from error
-    if path.is_dir():
+    if os.path.isdir(path):
         raise cannot_write(path, flag, 'it is a folder')
     if not os.access(path.parent, os.W_OK):
         raise cannot_write(path, flag, f'{path.parent} is read-only')

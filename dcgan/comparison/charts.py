@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 STYLE = Path(__file__).with_name('charts.mplstyle')
 WIDTH = 5.6  # inches: on a phone, text is still read
-REACH = 5  # logged values on either side of one, in its running mean
 
 
 @style.context(STYLE)
@@ -25,15 +24,13 @@ def losses(entries, milestones):
     steps = [entry['step'] for entry in entries]
     for name, color, title in ('g_loss', 'C0', 'generator'), ('d_loss', 'C1', 'discriminator'):
         values = [entry[name] for entry in entries]
-        means = [np.mean(values[max(0, place - REACH):place + REACH + 1]) for place in range(len(values))]
+        means = [np.mean(values[max(0, place - 5):place + 6]) for place in range(len(values))]
         axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
         axes.plot(steps, means, color=color, linewidth=1.8, label=title)
     axes.set(xlabel='step', ylabel='loss, nats', xlim=(0, steps[-1]), ylim=(0, None))
-    for step, title in {milestone.step: milestone.title for milestone in milestones}.items():
+    for step in {milestone.step for milestone in milestones}:
         if 0 < step <= steps[-1]:
             axes.axvline(step, color='gray', linewidth=0.8, linestyle=':')
-            axes.annotate(title, (step, 1), (-3, -3), ('data', 'axes fraction'), 'offset points', rotation=90,
-                          ha='right', va='top', color='gray', fontsize=7)
     axes.legend()
     return _png(figure)
 

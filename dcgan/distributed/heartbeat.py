@@ -96,10 +96,8 @@ class Heartbeat:
 
     def _not_joined(self, missing, timeout):
         names = ', '.join(self._names[peer.rank] for peer, _ in missing)
-        details = [f'; {self._names[peer.rank]} ' + (
-            'has not ended an earlier run yet' if json.loads(answer) == [] else
-            f'answers, but belongs to another cluster: {", ".join(json.loads(answer))}')
-            for peer, answer in missing if answer is not None]
+        details = [f'; {self._names[peer.rank]} answers, but belongs to an earlier start or to another cluster'
+                   for peer, answer in missing if answer is not None]
         return (f'{self._names[self._rank]} waited {counted(round(timeout), "second")} for {names}{"".join(details)}; '
                 'start the same command on all workers within that time (--join_timeout), check that they reach one '
                 'another, and give each its own index')

@@ -40,9 +40,8 @@ def _require_few():
     """Refuses counts that would fill the memory when the resolver expands them."""
     counts = [os.environ.get('SLURM_STEP_NUM_TASKS', '0'), *re.findall(
         r'\d+', os.environ.get('SLURM_STEP_TASKS_PER_NODE', ''))]
-    counts += [int(last) - int(first) for first, last in re.findall(
-        r'(\d+)-(\d+)(?=[],])', os.environ['SLURM_STEP_NODELIST'])]
-    if any(int(count) > MAX_TASKS for count in counts):
+    ranges = re.findall(r'(\d+) *- *(\d+)', os.environ['SLURM_STEP_NODELIST'])
+    if max(sum(map(int, counts)), sum(int(last) - int(first) for first, last in ranges)) > MAX_TASKS:
         raise ValueError(f'it describes more than {MAX_TASKS:,} tasks')
 
 

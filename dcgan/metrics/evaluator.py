@@ -14,7 +14,7 @@ from dcgan.metrics.inception import GRAPH_NAME, GRAPH_SOURCE, Inception
 from dcgan.metrics.ms_ssim import ms_ssim
 from dcgan.metrics.protocols import FEATURE_METRICS, PROTOCOLS, default_metrics, metric_name, parse_metrics
 from dcgan.metrics.results import Result
-from dcgan.metrics.swd import MIN_SIZE, sliced_wasserstein
+from dcgan.metrics.swd import sliced_wasserstein
 from dcgan.sampling.array_cache import cached_arrays
 from dcgan.sampling.generator_checkpoint import label_of
 from dcgan.sampling.real_images import open_real_images
@@ -40,7 +40,7 @@ class Evaluator:
           cache_dir: folder of temporary files and of the features of real images.
 
         Raises:
-          UserError: there are too few real images, or they are too small.
+          UserError: there are too few real images.
         """
         self._real_images, self._metrics, self._seed, self._inception = real_images, metrics, seed, inception
         self._folder = cache_dir
@@ -142,11 +142,8 @@ class Evaluator:
         return stored(generator.batches(seeds), (count, generator.size, generator.size, 3), np.uint8, self._folder)
 
     def _require_images(self, metric):
-        name, count, size = self._real_images.name, len(self._order), self._real_images.pack.images.shape[1]
+        name, count = self._real_images.name, len(self._order)
         pairs = self._half ** 2
-        if metric.kind == 'swd' and size < MIN_SIZE:
-            raise UserError(f'{metric.name} needs images of at least {MIN_SIZE}x{MIN_SIZE}, but these are '
-                            f'{size}x{size}; use --metrics={metric_name("msssim", pairs)}')
         if metric.kind == 'msssim' and metric.count > pairs:
             raise UserError(f'{metric.name} needs {metric.count:,} different pairs of real images, but the {count:,} '
                             f'images of {name} give {pairs:,}; use --metrics={metric_name("msssim", pairs)}')

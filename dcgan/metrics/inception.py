@@ -5,7 +5,8 @@ import hashlib
 import tensorflow.compat.v1 as tf
 from google.protobuf.message import DecodeError
 
-from dcgan.errors import UserError
+from dcgan.errors import UserError, reason_of
+from dcgan.files import read_file
 from dcgan.progress import Progress
 
 GRAPH_NAME = 'classify_image_graph_def.pb'
@@ -38,12 +39,12 @@ class Inception:
           UserError: the file cannot be read or is another graph.
         """
         try:
-            content = path.read_bytes()
+            content = read_file(path, 1 << 30)
             with tf.Graph().as_default() as graph:
                 self._images = tf.placeholder(tf.float32, [None, None, None, 3])
                 self._features = _import(content, self._images)
         except OSError as error:
-            raise UserError(f'cannot read {path}: {error.strerror}; {EXPECTED}') from error
+            raise UserError(f'cannot read {path}: {reason_of(error)}; {EXPECTED}') from error
         except (DecodeError, ValueError, KeyError, AssertionError, tf.errors.OpError) as error:
             raise UserError(f'cannot use {path}: {error}; {EXPECTED}') from error
         self.digest = hashlib.sha256(content).hexdigest()

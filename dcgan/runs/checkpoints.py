@@ -56,7 +56,8 @@ class Checkpoints:
                 self.latest = step
                 break
         problems = self._damaged.values()
-        if self.latest is None and (any(self._damaged) or self.directory.has_log()):
+        was_logged = any(path.stat().st_size for path in self.directory.path.glob('log.jsonl'))
+        if self.latest is None and (any(self._damaged) or was_logged):
             raise UserError('\n'.join(['no checkpoint of this run is intact:', *(f'  {line}' for line in problems),
                                       f'restore one in {self.directory.path}, remove that folder to start over, or '
                                       'choose another --model_dir']))

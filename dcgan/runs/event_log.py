@@ -30,7 +30,7 @@ class EventLog:
         """
         self._log = directory.path / 'log.jsonl'
         self._events = directory.path / f'events.out.tfevents.{time.time():.6f}.{platform.node()}'
-        self._writing = directory.writing
+        self._writing, self._pending = directory.writing, []
         with self._writing(self._events, tf.errors.OpError):
             self.entries = [entry for entry in read_log(self._log) if entry['step'] <= step]
             directory.write(self._log.name, ''.join(json.dumps(entry) + '\n' for entry in self.entries).encode())
@@ -50,10 +50,20 @@ class EventLog:
         Raises:
           UserError: it cannot be written.
         """
-        with self._writing(self._log), self._log.open('a') as file:
-            file.write(json.dumps(entry) + '\n')
+        self._pending.append(json.dumps(entry) + '\n')
+        self.flush()
         self._summary(entry['step'], [tf.Summary.Value(tag=name, simple_value=value) for name, value in entry.items()
                                       if name not in ('step', 'epoch')])
+
+    def flush(self):
+        """Writes the lines of ``log.jsonl`` that could not be written when they were logged.
+
+        Raises:
+          UserError: they still cannot.
+        """
+        with self._writing(self._log), self._log.open('a') as file:
+            file.write(''.join(self._pending))
+        self._pending = []
 
     def image(self, step, tag, png):
         """Logs a PNG, as bytes, for TensorBoard.
@@ -98,5 +108,5 @@ def _entry(line):
         return None
     is_intact = (line.endswith('\n') and isinstance(entry, dict) and entry.keys() >= FIELDS
                  and all(type(value) in (int, float) and abs(value) < 1e300 for value in entry.values())
-                 and type(entry['step']) is int and entry['step'] > 0)
+                 and type(entry['step']) is int and 0 < entry['step'] < 1e15)
     return entry if is_intact else None

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import filelock
@@ -57,11 +58,13 @@ class RunDirectory:
                            'for a pattern when it looks for checkpoints; choose another with --model_dir')
         try:
             str(path).encode()
+            require_regular(itertools.chain(path.glob('*'), path.glob('samples/*')))
+        except OSError as error:
+            raise self._unusable(error) from error
         except UnicodeEncodeError as error:
             raise UserError(f'the run directory {path} has a name that is not UTF-8, which TensorFlow cannot open; '
                             'set the environment variable PYTHONUTF8=1 if it is, or choose another with --model_dir'
                             ) from error
-        require_regular(itertools.chain(path.glob('*'), path.glob('samples/*')))
 
     @contextlib.contextmanager
     def locked(self):
@@ -70,7 +73,7 @@ class RunDirectory:
         Raises:
           UserError: another process trains here, or the folder cannot be made or written.
         """
-        lock = self.path / 'lock'
+        lock, is_new = self.path / 'lock', not self.path.exists()
         held = filelock.FileLock(lock, timeout=0)
         try:
             (self.path / 'samples').mkdir(parents=True, exist_ok=True)
@@ -80,19 +83,28 @@ class RunDirectory:
             raise UserError(f'another run is training in {self.path}; stop it, wait for it to end, or choose another '
                             '--model_dir') from error
         except (OSError, NotImplementedError) as error:  # filelock raises the second where files cannot be locked
-            raise UserError(f'cannot use the run directory {self.path}: {reason_of(error)}; choose another with '
-                           '--model_dir') from error
+            raise self._unusable(error) from error
         try:
             for part in itertools.chain.from_iterable(map(self.path.glob, HALF_WRITTEN)):
                 with self.writing(part):
                     part.unlink()
             yield
         finally:
+            is_refused = is_new and self._is_present() and {
+                path.name for path in self.path.glob('*')} <= {'lock', 'samples'}
             held.release()
-            if {path.name for path in self.path.glob('*')} <= {'lock', 'samples'}:  # the start was refused
-                for remove in lock.unlink, (self.path / 'samples').rmdir, self.path.rmdir:
-                    with contextlib.suppress(OSError):
-                        remove()
+            if is_refused:
+                shutil.rmtree(self.path, ignore_errors=True)
+
+    def _unusable(self, error):
+        return UserError(f'cannot use the run directory {self.path}: {reason_of(error)}; choose another with '
+                         '--model_dir')
+
+    def _is_present(self):
+        try:
+            return os.path.samestat((self.path / 'lock').stat(), self._locked)
+        except OSError:
+            return False
 
     def require_present(self):
         """Refuses to go on when the folder that was locked is gone.
@@ -100,11 +112,7 @@ class RunDirectory:
         Raises:
           UserError: it was moved or removed, or another one is in its place.
         """
-        try:
-            is_present = os.path.samestat((self.path / 'lock').stat(), self._locked)
-        except OSError:
-            is_present = False
-        if not is_present:
+        if not self._is_present():
             raise UserError(f'the run directory {self.path} was moved or removed while training; move it back and run '
                             'the same command again to resume from its last checkpoint. If it is gone, that starts '
                             'over')
@@ -167,11 +175,6 @@ class RunDirectory:
     def has_checkpoints(self):
         """Returns whether there is a checkpoint, and so a run to resume."""
         return any(self.path.glob('model.ckpt-*.index'))
-
-    def has_log(self):
-        """Returns whether a step was ever logged here."""
-        path = self.path / 'log.jsonl'
-        return path.exists() and path.stat().st_size > 0
 
     def write(self, name, content):
         """Writes bytes to a file of the directory, atomically.

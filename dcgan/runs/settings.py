@@ -210,11 +210,9 @@ def parse_record(record):
 
 def describe_preset(config):
     """Returns in a line which preset holds, which flags differ from it, and how to get the other one."""
-    settings = config._asdict()
+    settings, texts = config._asdict(), {'article': "the article's own", 'demo': "a quarter of the article's width"}
     changed = {name: [f'--{key}' for key, value in preset.items() if settings[key] != value]
                for name, preset in PRESETS.items()}
-    name = min(changed, key=lambda name: len(changed[name]))
-    model = {'article': "the article's model and settings", 'demo': "a quarter of the article's width"}[name]
-    other = {'article': 'demo: faces within minutes', 'demo': "article: the article's own"}[name]
+    name, other = sorted(changed, key=lambda name: len(changed[name]))
     but_for = f', but for {", ".join(changed[name])}' if changed[name] else ''
-    return f'{name}, {model}{but_for} (--preset={other})'
+    return f'{name}, {texts[name]}{but_for} (--preset={other}: {texts[other]})'

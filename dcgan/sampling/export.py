@@ -40,7 +40,7 @@ def export(generator, format, path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             WRITERS[format](generator, part)
-    except (OSError, tf.errors.OpError) as error:
+    except (OSError, UnicodeError, tf.errors.OpError) as error:
         raise cannot_write(path, 'out', error) from error
 
 

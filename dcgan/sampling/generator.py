@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow.compat.v1 as tf
+from tqdm import tqdm
 
 from dcgan.cpu_kernels import cpu_kernels
 from dcgan.device import make_session_config
@@ -109,8 +110,8 @@ class TrainedGenerator:
                 except tf.errors.ResourceExhaustedError as error:
                     raise UserError(f'not enough memory for {len(part)} images at once; lower --batch_size') from error
                 if (images == images[:, :1, :1]).all():
-                    raise UserError(f'{self.checkpoint.path} draws images of one color: its weights are damaged, or '
-                                    'training has failed; use another checkpoint')
+                    tqdm.write(f'warning     {self.checkpoint.path} draws images of one color: its weights are damaged '
+                               'or useless')
                 yield enlarge(images, self.scale)
                 bar.update(len(part))
 

@@ -11,7 +11,6 @@ import tensorflow.compat.v1 as tf
 
 from dcgan.cpu_kernels import cpu_kernels
 from dcgan.device import make_session_config
-from dcgan.errors import UserError
 from dcgan.progress import Progress
 from dcgan.sampling.array_cache import cached_arrays
 from dcgan.sampling.generator_checkpoint import load
@@ -29,9 +28,6 @@ def population_statistics(checkpoint):
 
     Args:
       checkpoint: a GeneratorCheckpoint.
-
-    Raises:
-      UserError: there is not enough memory to estimate them.
     """
     made_of = f'{checkpoint.digest} {BATCHES} batches of {BATCH_SIZE} latents, 1'
     suffix = '' if checkpoint.weights == 'trained' else f'.{checkpoint.weights}'
@@ -49,11 +45,8 @@ def _estimate(checkpoint):
             Generator(checkpoint.depths, checkpoint.s_size)(latents, training=True)
         load(session, checkpoint.variables)
         layers = [op for op in graph.get_operations() if op.type.startswith('FusedBatchNorm')]
-        try:
-            moments = [session.run([layer.outputs[1:3] for layer in layers], {batch: number})
-                       for number in Progress('population statistics', BATCHES, 'batches').of(range(BATCHES))]
-        except tf.errors.ResourceExhaustedError as error:
-            raise UserError(f'not enough memory for {BATCH_SIZE} images at once; use --batch_norm=batch') from error
+        moments = [session.run([layer.outputs[1:3] for layer in layers], {batch: number})
+                   for number in Progress('population statistics', BATCHES, 'batches').of(range(BATCHES))]
     statistics = {}
     for layer, of_layer in zip(layers, zip(*moments, strict=True), strict=True):
         means, variances = (np.stack(values).astype(np.float64) for values in zip(*of_layer, strict=True))

@@ -124,7 +124,7 @@ def _picture_path(options, run, name, mode):
 
 def _is_folder(out):
     """Returns whether --out names a folder: one that exists, or a name without a suffix."""
-    return not out.suffix or out.is_dir()
+    return not out.suffix or os.path.isdir(out)
 
 
 def _refuse_to_overwrite(options, paths):

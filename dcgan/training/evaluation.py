@@ -50,8 +50,9 @@ class TrainingEvaluator:
         """Returns {name of a metric: value}, the mean for swd; ``session`` is the training session.
 
         Raises:
-          UserError: temporary files cannot be written.
+          UserError: temporary files cannot be written, or the run directory was moved.
         """
+        self._checkpoints.directory.require_present()  # statistics are cached there
         checkpoint = GeneratorCheckpoint(
             self._checkpoints.path(step), session.run(self._variables), self._dcgan.z_dim, self._dcgan.s_size,
             self._dcgan.g.depths[:-1], self._weights, step, {})

@@ -6,7 +6,7 @@ import subprocess
 
 from data.celeba import missing_images
 from data.source import EXPECTED_REASONS
-from dcgan.device import describe_device, faster_precision
+from dcgan.device import describe_device
 from dcgan.runs.run_directory import samples_name
 from dcgan.runs.settings import describe_preset
 
@@ -42,8 +42,6 @@ def print_header(source, pack, graph, schedule, run, init_checkpoint, cluster):
           + (f' on each of {cluster.world_size} workers' if cluster.world_size > 1 else ''))
     print(f'parameters  generator {_parameters(graph.dcgan.g):,}, discriminator {_parameters(graph.dcgan.d):,}')
     print(f'device      {describe_device()}')
-    if faster := faster_precision(config.precision):
-        print(f'precision   {config.precision}; --precision={faster} is faster on this processor')
     print(f'run         {run.directory.path}' + (f', resuming from step {first_step}' if first_step else ''))
     if first_step >= schedule.last_step:
         print(f'all {schedule.last_step} steps are done already; raise --epochs or --max_steps to go on')

@@ -16,7 +16,7 @@ import tensorflow.compat.v1 as tf
 from tqdm import tqdm
 
 from dcgan.distributed.collectives import Cluster, SingleWorker
-from dcgan.errors import UserError
+from dcgan.errors import UserError, reason_of
 from dcgan.runs.checkpoints import Checkpoints
 from dcgan.runs.event_log import EventLog
 from dcgan.runs.run_directory import samples_name
@@ -187,8 +187,8 @@ class _RecordHook(_StepHook):
     def after_run(self, run_context, run_values):
         try:
             super().after_run(run_context, run_values)
-        except UserError as error:
-            self.training.stop.error = self.training.stop.error or error
+        except (UserError, tf.errors.OpError, MemoryError) as error:
+            self.training.stop.error = self.training.stop.error or UserError(reason_of(error))
             run_context.request_stop()
 
 
@@ -290,6 +290,7 @@ class CheckpointHook(_StepHook):
 
     def act(self, session, step, metrics, is_last):
         if self.training.schedule.is_saved(step) or is_last:
+            self.training.event_log.flush()
             self.training.run.save(session, self.training.saver, step, self.training.schedule.epoch_steps)
 
 

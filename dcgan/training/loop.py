@@ -106,7 +106,7 @@ def _record(config, source, pack, cluster):
         raise UserError(
             f'{source.name} holds {counted(count, "image")}, fewer than a batch of {config.batch_size * world_size}'
             + (f' on {world_size} workers' if world_size > 1 else '')
-            + (f'; use --batch_size={count // world_size} or less' if count >= world_size else '; use fewer workers'))
+            + f'; use --batch_size={max(1, count // world_size)} or less')
     return {
         **config._asdict(), 'images': count, 'images_crc32': pack.crc32, 'workers': world_size,
         'platform': platform_info()}

@@ -282,7 +282,7 @@ def test_a_folder_of_archives_is_one_data_set(tmp_path):
     source = open_source(tmp_path / 'faces')
     assert list(source.images()) == [('a-1.zip/1.png', encoded(seed=1)), ('a.zip/0.png', encoded(seed=0)),
                                      ('b.zip/2.png', encoded(seed=2))]
-    assert sorted(source.skipped['not an image']) == ['b.zip/x.txt', 'labels.zip']
+    assert sorted(source.skipped['not an image']) == ['b.zip/x.txt', 'labels.zip/x.txt']
 
 
 def test_of_several_kinds_in_a_folder_the_one_with_far_more_images_is_taken(tmp_path):
@@ -399,9 +399,11 @@ def test_other_columns_that_may_hold_images_are_named(images, tmp_path):
 def test_a_column_that_is_not_the_only_one_is_named_by_the_user(images, tmp_path):
     pa, pq = pytest.importorskip('pyarrow'), pytest.importorskip('pyarrow.parquet')
     pq.write_table(pa.table({'thumb': images[:2], 'photo': images[2:4]}), tmp_path / 'x')
-    with pytest.raises(UserError, match='several columns that may hold images, thumb, photo; name one with --image_co'):
+    with pytest.raises(UserError, match='several columns that may hold images, thumb, photo; name one with train'):
         open_source(tmp_path / 'x')
     assert list(content_of(open_source(tmp_path / 'x', 'photo')).values()) == images[2:4]
+    packed = [make_pack(open_source(tmp_path / 'x', name), 'auto', 16, tmp_path).images for name in ('photo', 'thumb')]
+    assert not np.array_equal(*packed)
     with pytest.raises(UserError, match="has no column 'face' of images, but thumb, photo"):
         open_source(tmp_path / 'x', 'face')
 
@@ -421,7 +423,7 @@ def test_broken_rows_and_files_are_counted(images, tmp_path):
     source = open_source(tmp_path)
     assert source.skipped == {
         'file that is an incomplete or damaged .parquet file; download it again': ['b.parquet'],
-        'not an image': ['c.parquet']}
+        'without a column of images': ['c.parquet']}
     assert [str(content) for content in content_of(source).values() if isinstance(content, UserError)] == [
         'the row holds no bytes'] * 2
 

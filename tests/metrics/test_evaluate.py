@@ -198,9 +198,3 @@ def test_fewer_than_4_real_images_are_reported(place, tmp_path, count):
     with pytest.raises(UserError, match=rf'few holds {count} images?; metrics need at least 4'), open_evaluator(
             place / 'run', SIZE, None, None, str(tmp_path / 'few'), place / 'cache'):
         pass
-
-
-def test_images_too_small_for_patches_are_reported(place):
-    real_images = open_real_images(place / 'run', 8, None, place / 'cache')
-    with pytest.raises(UserError, match='swd5 needs images of at least 16x16, but these are 8x8; use --metrics=msssim'):
-        evaluator_of(place, real_images, ['swd5'])

@@ -8,7 +8,6 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from dcgan.errors import UserError
-from dcgan.sampling import population
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.generator_checkpoint import read
 from dcgan.sampling.population import population_statistics
@@ -71,13 +70,6 @@ def test_statistics_are_estimated_again_if_the_cache_is_damaged_or_cannot_be_wri
         said = capsys.readouterr().out
         assert f'cache file {path} is corrupt; rebuilding it' in said
         assert (f'cannot write {path}: ' in said) == path.is_dir()
-
-
-def test_too_little_memory_for_population_statistics_gets_a_sentence(intact, tmp_path, monkeypatch):
-    checkpoint = read(write(tmp_path / 'x', intact))
-    monkeypatch.setattr(population, 'BATCH_SIZE', 10**15)  # more latents than a process can address
-    with pytest.raises(UserError, match=r'^not enough memory for 1\d+ images at once; use --batch_norm=batch'):
-        population_statistics(checkpoint)
 
 
 # Checkpoints
