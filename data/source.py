@@ -1,6 +1,5 @@
 """Opens a data set: a folder, .zip or .tar of images, .parquet files with images, or the embedded faces."""
 
-import difflib
 import os
 import re
 import stat
@@ -91,7 +90,7 @@ def open_source(path=None, image_column=None):
     except UserError as error:
         raise UserError(f'{path} {error}') from error
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f'{path} does not exist; {_suggest_path(path)}') from error
+        raise UserError(f'{path} does not exist; correct --dataset_dir') from error
     except OSError as error:
         raise UserError(f'cannot read {path}: {reason_of(error)}') from error
     names = sorted(stamps)
@@ -217,14 +216,3 @@ def _open_file(path, image_column):
                  *(text for pattern, text in DESCRIPTIONS.items() if re.match(pattern, head, re.DOTALL)),
                  f'is not a folder, .zip, .tar or .parquet file; it begins with {head[:8]!r}']
         raise UserError(texts[0]) from error
-
-
-def _suggest_path(path):
-    """Suggests an existing path in place of one that does not exist."""
-    path = Path(os.path.abspath(path))
-    missing = next((part for part in reversed(path.parents) if not os.path.isdir(part)), path)
-    try:
-        similar = difflib.get_close_matches(missing.name, os.listdir(missing.parent), n=1)
-    except OSError:  # a drive that does not exist
-        similar = []
-    return f'did you mean {missing.with_name(similar[0])}?' if similar else f'no name in {missing.parent} is similar'

@@ -1,6 +1,7 @@
 """What the page shows of a run: its checkpoints, each read when it is shown, and its training images."""
 
 import functools
+import threading
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from dcgan.progress import Progress
 from dcgan.sampling.draw import neighbours
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.generator_checkpoint import find, open_run, read, read_all, step_of
+from dcgan.sampling.population import population_statistics
 from dcgan.sampling.real_images import epoch_steps_of, open_training_images
 
 
@@ -56,6 +58,15 @@ class Explorer:
             self.generator(at, weights), np.array([point]), self.training_images(), count=5))
         if dataset_dir is not None:
             self.training_images()
+
+    def prepare(self):
+        """Starts a thread that estimates the population statistics that are not cached yet, the newest first."""
+        def estimate():
+            checkpoints = read_all(self._paths[::-1], self.weights[0])
+            for checkpoint in Progress('population statistics', len(self._paths), 'checkpoints').of(checkpoints):
+                population_statistics(checkpoint)
+
+        threading.Thread(target=estimate, daemon=True).start()
 
     def generators(self, weights):
         """Yields the TrainedGenerator of each checkpoint that can be read; whoever takes one closes it."""

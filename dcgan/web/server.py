@@ -25,6 +25,7 @@ def launch(explorer, hosts=('*',), **settings):
     Returns:
       The gr.Blocks.
     """
+    explorer.prepare()
     page = build_page(explorer)
     page.launch(**{'quiet': True, **settings}, prevent_thread_lock=True, enable_monitoring=False, ssr_mode=False,
                 max_file_size='8mb', allowed_paths=[str(EXAMPLE_PHOTO)], css_paths=Path(__file__).with_name('page.css'),

@@ -317,15 +317,10 @@ def test_a_disk_that_fails_in_passing_is_read_again_and_one_that_keeps_failing_e
             content_of(source)
 
 
-@pytest.mark.parametrize(('path', 'message'), [
-    ('face', r'face does not exist; did you mean .*/faces\?'),
-    ('some/where', r'where does not exist; no name in .* is similar'),
-    ('faces/archive.zip/b', r'b does not exist; did you mean .*archive\.zip\?'),
-])
-def test_a_path_without_images_gets_a_suggestion(tmp_path, path, message):
-    (tmp_path / 'faces').mkdir()
+@pytest.mark.parametrize('path', ['face', 'some/where', 'faces/archive.zip/b'])
+def test_a_path_that_does_not_exist_gets_a_sentence(tmp_path, path):
     zip_of(tmp_path / 'faces' / 'archive.zip', {'a.png': encoded()})
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=f'{path} does not exist; correct --dataset_dir'):
         open_source(tmp_path / path)
 
 
