@@ -45,7 +45,8 @@ def main():
                     checkpoint.run, checkpoint.size, FLAGS.metrics, FLAGS.inception_graph, FLAGS.dataset_dir,
                     FLAGS.cache_dir, FLAGS.seed))
             with TrainedGenerator(checkpoint, FLAGS.batch_norm, FLAGS.batch_size) as generator:
-                measured = evaluator.measure(generator, position=f'{paths.index(checkpoint.path) + 1} of {len(paths)}')
+                position = f'{paths.index(checkpoint.path) + 1} of {len(paths)}' if len(paths) > 1 else ''
+                measured = evaluator.measure(generator, position=position)
             print(format_table(measured), flush=True)
             results += measured
             if path is not None:  # after each checkpoint: a later one may fail

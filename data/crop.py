@@ -5,7 +5,7 @@ import io
 
 from PIL import Image, UnidentifiedImageError
 
-from data.formats import MAX_PIXELS, prepare_pillow
+from data.formats import LFS_POINTER, MAX_PIXELS, prepare_pillow
 from dcgan.errors import UserError
 
 CELEBA_SHAPE = (218, 178)  # height and width of the images of img_align_celeba
@@ -23,7 +23,6 @@ RESIZER = 'Pillow bilinear'  # antialiased: the filter widens when it shrinks an
 MAX_MEMORY = 1 << 31  # bytes, of decoding one image
 FULL_JPEG = 1 << 26  # pixels; larger JPEGs are decoded at half their width and height
 
-LFS_POINTER = b'version https://git-lfs'
 ORIENTATION = 0x0112  # EXIF tag
 TRANSPOSES = {  # what turns a stored image upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,

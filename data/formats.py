@@ -16,6 +16,7 @@ SYSTEM_NAMES = frozenset(('__macosx', '@eadir', '@tmp', '@recycle', '#recycle', 
                           'recycled', 'system volume information', 'lost+found', 'found.000', 'thumbs.db',
                           'desktop.ini'))
 HEAD_BYTES = 32  # tell the format
+LFS_POINTER = b'version https://git-lfs'  # what stands in a file's place until git lfs pull downloads it
 MAX_PIXELS = 1 << 28  # 16384 x 16384; more may be a decompression bomb
 SIGNATURES = {  # how the files of a format begin
     'JPEG': rb'\xff\xd8\xff',

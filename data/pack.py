@@ -76,7 +76,7 @@ def make_pack(source, crop, size, cache_dir):
     Raises:
       UserError: more images than ``MAX_BROKEN`` are broken or do not fit the crop, or the folder cannot be written.
     """
-    skipped = {reason: {'count': len(names), 'names': sorted(names)[:1000]}
+    skipped = {reason: {'count': len(names), 'names': sorted(names)[:1000]}  # enough to see what they are
                for reason, names in source.skipped.items()}
     stamps = json.dumps([source.names, source.stamps, crop, size, RESIZER])
     fingerprint = hashlib.sha256(stamps.encode()).hexdigest()[:16]

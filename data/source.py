@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.folders import RUN, RUN_FILES, SEEN, is_run_directory, open_folder
-from data.formats import CONTAINERS, HIDDEN, NOT_IMAGE
+from data.formats import CONTAINERS, HIDDEN, LFS_POINTER, NOT_IMAGE
 from data.listing import PASSING
 from data.parquet import open_parquet
 from data.tars import open_tar
@@ -17,7 +17,6 @@ from data.zips import open_zip
 from dcgan.errors import UserError, counted, reason_of
 
 EMBEDDED = Path(__file__).with_name('demo_faces.zip')
-EXPECTED = 'a folder, .zip or .tar of images, or .parquet files'
 
 SHARDS = '.parquet', '.tar', '.zip'  # suffixes of files of images in a folder
 CLEAR = 10  # times as many images as in all the rest: what a folder is meant to hold
@@ -34,7 +33,7 @@ DESCRIPTIONS = {
     rb'(\xef\xbb\xbf)?\s*<': 'is a web page (HTML), not an archive; the site probably asked for a click or a sign-in; '
                              'download it in a browser',
     rb'Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd': 'is a compressed archive; unpack it and use the folder',
-    rb'version https://git-lfs': 'is a pointer of Git LFS, not the file itself; git lfs pull downloads that',
+    LFS_POINTER: 'is a pointer of Git LFS, not the file itself; git lfs pull downloads that',
     rb'\xff\xd8\xff|\x89PNG': 'is a single image; use the folder that contains it',
     rb'\Z': 'is empty; download it again',
 }
@@ -135,7 +134,7 @@ def _open(path, image_column):
     if stat.S_ISREG(mode):
         return _open_file(path, image_column)
     if not stat.S_ISDIR(mode):  # opening a pipe may block, reading a device never end
-        raise UserError(f'is neither a folder nor a file; expected {EXPECTED}')
+        raise UserError('is neither a folder nor a file; expected a folder, .zip or .tar of images, or .parquet files')
     if is_run_directory(path):
         raise UserError(f'is a run directory ({", ".join(RUN_FILES)}); expected the folder of its training images')
     return _open_folder(path, image_column)
@@ -147,39 +146,33 @@ def _open_folder(path, image_column):
     Raises:
       UserError: it holds several kinds, and it is not clear which is meant.
     """
-    listed = open_folder(path)
-    skipped = defaultdict(list, listed[1])
+    images, skipped, read_in_order = open_folder(path)
+    skipped = defaultdict(list, skipped)
     others = skipped.pop(NOT_IMAGE, [])
-    found, files, unusable = {'image files': (listed[0], {}, listed[2])}, {'image files': list(listed[0])}, {}
+    found, unusable = {'image files': (images, {}, read_in_order, list(images))}, {}
     for suffix in SHARDS:
         kind, shards = f'{suffix} files', {}
-        for name in [name for name in others if name.lower().endswith(suffix)]:
-            try:
-                shard = _open_file(path / name, image_column)
-            except UserError as error:
-                unusable[name] = kind
-                skipped[f'file that {error}'].append(name)
-            else:
-                shards[name] = shard
-        found[kind], files[kind] = _join(shards), list(shards)
-        for reason, names in found[kind][1].items() if not found[kind][0] else ():
-            skipped[reason] += names
+        for name in others:
+            if name.lower().endswith(suffix):
+                try:
+                    shards[name] = _open_file(path / name, image_column)
+                except UserError as error:
+                    unusable[name] = kind, f'file that {error}'
+                    skipped[f'file that {error}'].append(name)
+        found[kind] = *_join(shards), list(shards)
     counts = {kind: len(images) for kind, (images, *_) in found.items() if images}
     kind = max(counts, key=counts.get, default='image files')
     unclear = [f'{counted(count, "image")} in {other}' for other, count in counts.items()]
-    unclear += [f'{name}, which cannot be opened' for name, other in unusable.items() if other != kind]
+    unclear += [f'{name}, which cannot be opened' for name, (other, _) in unusable.items() if other != kind]
     rest = sum(counts.values()) - counts.get(kind, 0) + UNKNOWN * (len(unclear) - len(counts))
     if 0 < counts.get(kind, 0) < CLEAR * rest:
-        reasons = ''.join(f'; {reason}' for reason in skipped if reason.startswith('file that'))
-        raise UserError(f'holds {", ".join(unclear)}; give those to train on a folder of their own, or name one file'
-                        f'{reasons}')
-    images, more, read_in_order = found[kind]
-    skipped[NOT_IMAGE] = [name for name in others if name not in unusable and not any(
-        name in names for names in files.values())]
-    skipped[LEFT_OUT] = [name for other in counts if other != kind for name in files[other]]
-    for reason, names in more.items():
-        skipped[reason] += names
-    return images, {reason: names for reason, names in skipped.items() if names}, read_in_order
+        problem = f'holds {", ".join(unclear)}; give those to train on a folder of their own, or name one file'
+        raise UserError('; '.join([problem, *dict.fromkeys(reason for _, reason in unusable.values())]))
+    skipped[NOT_IMAGE] = [name for name in others if not name.lower().endswith(SHARDS)]
+    for other, (images, more, _, names) in found.items():
+        for reason, members in ({LEFT_OUT: names} if images and other != kind else more).items():
+            skipped[reason] += members
+    return found[kind][0], {reason: names for reason, names in skipped.items() if names}, found[kind][2]
 
 
 def _join(shards):

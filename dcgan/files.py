@@ -76,7 +76,7 @@ def require_regular(paths):
       UserError: one is not.
     """
     for path in paths:
-        if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        if not os.path.isfile(path) and not os.path.isdir(path) and os.path.exists(path):
             raise UserError(f'{path} is a pipe, a socket or a device, where a file is expected; remove it')
 
 

@@ -24,6 +24,7 @@ def losses(entries, milestones):
     steps = [entry['step'] for entry in entries]
     for name, color, title in ('g_loss', 'C0', 'generator'), ('d_loss', 'C1', 'discriminator'):
         values = [entry[name] for entry in entries]
+        # Running means over five logged values on either side.
         means = [np.mean(values[max(0, place - 5):place + 6]) for place in range(len(values))]
         axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
         axes.plot(steps, means, color=color, linewidth=1.8, label=title)

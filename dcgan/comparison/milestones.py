@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from dcgan.errors import UserError, reason_of
+from dcgan.errors import UserError, counted, reason_of
 from dcgan.files import read_file, require_regular, write_output
 from dcgan.metrics.results import from_json, to_json
 from dcgan.runs.checkpoints import ARTICLE_UPDATES, Checkpoints
@@ -57,7 +57,7 @@ def milestones_of(steps):
         nearest = min(candidates, key=lambda step, updates=updates: abs(step - updates)) if is_reached else updates
         milestones.append(Milestone(name, ARTICLE_TITLES[name], updates, nearest, is_reached))
     if latest not in [milestone.step for milestone in milestones]:
-        milestones.append(Milestone('latest', f'after {latest:,} update{"s" * (latest != 1)}', None, latest, True))
+        milestones.append(Milestone('latest', f'after {counted(latest, "update")}', None, latest, True))
     return sorted(milestones, key=lambda milestone: milestone.step)
 
 

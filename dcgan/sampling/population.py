@@ -30,9 +30,14 @@ def population_statistics(checkpoint):
       checkpoint: a GeneratorCheckpoint.
     """
     made_of = f'{checkpoint.digest} {BATCHES} batches of {BATCH_SIZE} latents, 1'
-    suffix = '' if checkpoint.weights == 'trained' else f'.{checkpoint.weights}'
-    path = checkpoint.path.with_name(f'{checkpoint.path.name}{suffix}.population.npz')
+    path = cached_statistics(checkpoint.path, checkpoint.weights)
     return checkpoint.statistics or cached_arrays(path, made_of, lambda: _estimate(checkpoint))
+
+
+def cached_statistics(path, weights):
+    """Returns the Path where the statistics of a checkpoint at a Path are cached."""
+    suffix = '' if weights == 'trained' else f'.{weights}'
+    return path.with_name(f'{path.name}{suffix}.population.npz')
 
 
 def _estimate(checkpoint):

@@ -78,7 +78,7 @@ class SharedStopHook(StopHook):
 
 
 @dataclasses.dataclass
-class Training:
+class HookContext:
     """What the hooks of a run share.
 
     Attributes:
@@ -108,17 +108,17 @@ class _StepHook(tf.train.SessionRunHook):
     """Calls ``start`` before the first step of this process, and ``act`` after each step.
 
     Attributes:
-      training: the Training.
+      context: the HookContext.
     """
 
-    def __init__(self, training):
-        self.training = training
+    def __init__(self, context):
+        self.context = context
 
     def after_create_session(self, session, coord):
         self.start(session, int(session.run(tf.train.get_global_step())))
 
     def before_run(self, run_context):
-        return tf.train.SessionRunArgs(self.training.graph.metrics)
+        return tf.train.SessionRunArgs(self.context.graph.metrics)
 
     def after_run(self, run_context, run_values):
         metrics = run_values.results
@@ -137,14 +137,14 @@ class SyncCheckHook(_StepHook):
     def begin(self):
         self._variables = tf.global_variables()
         marks = [tf.fingerprint(tf.reshape(variable, [1, -1])) for variable in self._variables]
-        self._marks = self.training.cluster.all_gather(tf.cast(tf.reshape(tf.concat(marks, 0), [-1]), tf.int32))
+        self._marks = self.context.cluster.all_gather(tf.cast(tf.reshape(tf.concat(marks, 0), [-1]), tf.int32))
 
     def act(self, session, step, metrics, is_last):
-        if self.training.schedule.is_saved(step) or is_last:
+        if self.context.schedule.is_saved(step) or is_last:
             self.start(session, step)
 
     def start(self, session, step):
-        names = self.training.cluster.names
+        names = self.context.cluster.names
         marks = session.run(self._marks).reshape(len(names), len(self._variables), -1)
         for name, theirs in zip(names, marks, strict=True):
             differing = (theirs != marks[0]).any(-1)
@@ -171,13 +171,13 @@ class NanHook(_StepHook):
             if not math.isfinite(metrics[name]):
                 raise self._error(f'{name} is {"NaN" if math.isnan(metrics[name]) else "infinite"}', step)
         self.last = f', after g_loss {metrics["g_loss"]:.4g} and d_loss {metrics["d_loss"]:.4g} at step {step}'
-        is_due = self.training.schedule.is_saved(step) or self.training.schedule.is_sampled(step) or is_last
+        is_due = self.context.schedule.is_saved(step) or self.context.schedule.is_sampled(step) or is_last
         if is_due and not session.run(self._finite):
             raise self._error('a variable is NaN or infinite', step)
 
     def _error(self, problem, step):
         return UserError(f'{problem} at step {step}{self.last}; this state is not saved. The last good checkpoint is '
-                         f'{self.training.run.path(self.training.run.latest)}. The same command would fail again: try '
+                         f'{self.context.run.path(self.context.run.latest)}. The same command would fail again: try '
                          'a lower --learning_rate or another --seed, with another --model_dir')
 
 
@@ -188,7 +188,8 @@ class _RecordHook(_StepHook):
         try:
             super().after_run(run_context, run_values)
         except (UserError, tf.errors.OpError, MemoryError) as error:
-            self.training.stop.error = self.training.stop.error or UserError(reason_of(error))
+            reported = error if isinstance(error, UserError) else UserError(reason_of(error))
+            self.context.stop.error = self.context.stop.error or reported
             run_context.request_stop()
 
 
@@ -203,10 +204,10 @@ class SampleHook(_RecordHook):
             self.act(session, step, {}, False)
 
     def act(self, session, step, metrics, is_last):
-        if self.training.schedule.is_sampled(step) or is_last:
-            png = session.run(self.training.graph.samples)
-            self.training.run.directory.write(samples_name(step), png)
-            self.training.event_log.image(step, 'samples', png)
+        if self.context.schedule.is_sampled(step) or is_last:
+            png = session.run(self.context.graph.samples)
+            self.context.run.directory.write(samples_name(step), png)
+            self.context.event_log.image(step, 'samples', png)
 
 
 class LogHook(_RecordHook):
@@ -216,21 +217,21 @@ class LogHook(_RecordHook):
         self._logged_step, self._logged_time = step, time.perf_counter()
 
     def act(self, session, step, metrics, is_last):
-        if not self.training.schedule.is_logged(step):
+        if not self.context.schedule.is_logged(step):
             return
         now = time.perf_counter()
-        rate = (step - self._logged_step) * self.training.schedule.step_images / (now - self._logged_time)
+        rate = (step - self._logged_step) * self.context.schedule.step_images / (now - self._logged_time)
         self._logged_step, self._logged_time = step, now
-        entry = {'step': step, 'epoch': self.training.schedule.epoch(step),
+        entry = {'step': step, 'epoch': self.context.schedule.epoch(step),
                  **{name: float(metrics[name]) for name in ('g_loss', 'd_loss', 'spread')}}
-        self.training.detector.update(entry)
-        entry |= {'collapse': int(bool(self.training.detector.message)), 'images_per_second': rate}
+        self.context.detector.update(entry)
+        entry |= {'collapse': int(bool(self.context.detector.message)), 'images_per_second': rate}
         try:
-            if self.training.schedule.is_evaluated(step):
-                entry |= self.training.evaluator.measure(session, step)
+            if self.context.schedule.is_evaluated(step):
+                entry |= self.context.evaluator.measure(session, step)
                 self._logged_time = time.perf_counter()  # the next rate is that of training alone
         finally:
-            self.training.event_log.scalars(entry)
+            self.context.event_log.scalars(entry)
 
 
 class ProgressHook(_StepHook):
@@ -240,7 +241,7 @@ class ProgressHook(_StepHook):
     """
 
     def start(self, session, step):
-        schedule = self.training.schedule
+        schedule = self.context.schedule
         self._first_step, self._start = step, time.monotonic()
         self._bar = tqdm(total=schedule.last_step * schedule.step_images, initial=step * schedule.step_images,
                          unit=' img', dynamic_ncols=True, disable=not sys.stderr.isatty(),
@@ -248,9 +249,9 @@ class ProgressHook(_StepHook):
         self._bar.set_description_str(self._describe(step), refresh=False)
 
     def act(self, session, step, metrics, is_last):
-        schedule, evaluator, stop = self.training.schedule, self.training.evaluator, self.training.stop
+        schedule, evaluator, stop = self.context.schedule, self.context.evaluator, self.context.stop
         text = f'{self._describe(step)} g_loss {metrics["g_loss"]:.3f} d_loss {metrics["d_loss"]:.3f}'
-        more = ', '.join(filter(None, [evaluator and evaluator.describe(), self.training.detector.message]))
+        more = ', '.join(filter(None, [evaluator and evaluator.describe(), self.context.detector.message]))
         try:
             if self._bar.disable and (schedule.is_logged(step) or is_last):
                 print(f'{text} {self._speed(step)}{more and f", {more}"}', file=sys.stderr, flush=True)
@@ -264,18 +265,18 @@ class ProgressHook(_StepHook):
     def close(self):
         """Leaves the bar as it is, so that what is printed next has its own line; a signal's answer is below it."""
         with contextlib.suppress(OSError, AttributeError):  # no bar yet
-            self._bar.leave = self.training.stop.number is None
+            self._bar.leave = self.context.stop.number is None
             self._bar.close()
 
     def _describe(self, step):
-        schedule = self.training.schedule
+        schedule = self.context.schedule
         return (f'step {step}/{schedule.last_step} epoch {schedule.epoch(step)}/{schedule.epoch(schedule.last_step)}')
 
     def _speed(self, step):
         """Returns the images per second and the time left as text, from the mean since the start."""
         seconds = (time.monotonic() - self._start) / (step - self._first_step)
-        left = datetime.timedelta(seconds=round(seconds * (self.training.schedule.last_step - step)))
-        return f'{self.training.schedule.step_images / seconds:.1f} images/s {left} left'
+        left = datetime.timedelta(seconds=round(seconds * (self.context.schedule.last_step - step)))
+        return f'{self.context.schedule.step_images / seconds:.1f} images/s {left} left'
 
 
 class CheckpointHook(_StepHook):
@@ -285,28 +286,28 @@ class CheckpointHook(_StepHook):
     """
 
     def start(self, session, step):
-        if self.training.run.latest is None:
+        if self.context.run.latest is None:
             self.act(session, step, {}, True)
 
     def act(self, session, step, metrics, is_last):
-        if self.training.schedule.is_saved(step) or is_last:
-            self.training.event_log.flush()
-            self.training.run.save(session, self.training.saver, step, self.training.schedule.epoch_steps)
+        if self.context.schedule.is_saved(step) or is_last:
+            self.context.event_log.flush()
+            self.context.run.save(session, self.context.saver, step, self.context.schedule.epoch_steps)
 
 
-def chief_hooks(training, stack, real_images, cache_dir):
+def chief_hooks(context, stack, real_images, cache_dir):
     """Returns the hooks that watch, draw, log and save a run, in the order in which they act.
 
     Args:
-      training: the Training; gets its log, detector and evaluator.
+      context: the HookContext; gets its log, detector and evaluator.
       stack: an ExitStack, which ends the progress.
       real_images: the RealImages of the training.
       cache_dir: folder of temporary files.
     """
-    run = training.run
-    training.event_log = EventLog(run.directory, run.latest or 0, tf.get_default_graph())
-    training.detector = CollapseDetector(training.event_log.entries)
-    training.evaluator = training.schedule.config.evaluate_steps and TrainingEvaluator(
-        training.graph, real_images, run, training.event_log.entries, cache_dir)
-    progress = stack.enter_context(contextlib.closing(ProgressHook(training)))
-    return [progress, *(hook(training) for hook in (NanHook, SampleHook, LogHook, CheckpointHook))]
+    run = context.run
+    context.event_log = EventLog(run.directory, run.latest or 0, tf.get_default_graph())
+    context.detector = CollapseDetector(context.event_log.entries)
+    context.evaluator = context.schedule.config.evaluate_steps and TrainingEvaluator(
+        context.graph, real_images, run, context.event_log.entries, cache_dir)
+    progress = stack.enter_context(contextlib.closing(ProgressHook(context)))
+    return [progress, *(hook(context) for hook in (NanHook, SampleHook, LogHook, CheckpointHook))]

@@ -19,7 +19,7 @@ from dcgan.sampling.real_images import real_images_of
 from dcgan.signals import handling_stop_signals
 from dcgan.training.graph import build_graph
 from dcgan.training.header import print_end, print_header
-from dcgan.training.hooks import SharedStopHook, StopHook, SyncCheckHook, Training, chief_hooks
+from dcgan.training.hooks import HookContext, SharedStopHook, StopHook, SyncCheckHook, chief_hooks
 from dcgan.training.initialization import find_init_checkpoint
 from dcgan.training.schedule import Schedule
 
@@ -60,15 +60,15 @@ def train(config, model_dir, cache_dir, join_timeout=JOIN_TIMEOUT):
         saver = tf.train.Saver(max_to_keep=0)  # Checkpoints decides which to keep
         stop = SharedStopHook(cluster) if cluster.world_size > 1 else StopHook()
         stack.enter_context(handling_stop_signals(stop.answer))
-        training = Training(graph, schedule, cluster, stop, saver, run)
+        context = HookContext(graph, schedule, cluster, stop, saver, run)
         hooks = [tf.train.StopAtStepHook(last_step=schedule.last_step), stop]
         if cluster.world_size > 1:
-            hooks.append(SyncCheckHook(training))
+            hooks.append(SyncCheckHook(context))
         if run:
             run.directory.write_config(record)
             run.directory.write('reals.png', grid(pack.images[:64], 8, 8))
             real_images = real_images_of(source, pack, config.crop, True)
-            hooks += chief_hooks(training, stack, real_images, cache_dir)
+            hooks += chief_hooks(context, stack, real_images, cache_dir)
 
         # The local init op runs once global_step is restored.
         scaffold = tf.train.Scaffold(
@@ -106,7 +106,7 @@ def _record(config, source, pack, cluster):
         raise UserError(
             f'{source.name} holds {counted(count, "image")}, fewer than a batch of {config.batch_size * world_size}'
             + (f' on {world_size} workers' if world_size > 1 else '')
-            + f'; use --batch_size={max(1, count // world_size)} or less')
+            + (f'; use --batch_size={count // world_size} or less' if count >= world_size else '; use fewer workers'))
     return {
         **config._asdict(), 'images': count, 'images_crc32': pack.crc32, 'workers': world_size,
         'platform': platform_info()}

@@ -9,7 +9,7 @@ from dcgan.progress import Progress
 from dcgan.sampling.draw import neighbours
 from dcgan.sampling.generator import TrainedGenerator
 from dcgan.sampling.generator_checkpoint import find, open_run, read, read_all, step_of
-from dcgan.sampling.population import population_statistics
+from dcgan.sampling.population import cached_statistics, population_statistics
 from dcgan.sampling.real_images import epoch_steps_of, open_training_images
 
 
@@ -61,12 +61,15 @@ class Explorer:
 
     def prepare(self):
         """Starts a thread that estimates the population statistics that are not cached yet, the newest first."""
+        missing = [path for path in reversed(self._paths) if not cached_statistics(path, self.weights[0]).exists()]
+
         def estimate():
-            checkpoints = read_all(self._paths[::-1], self.weights[0])
-            for checkpoint in Progress('population statistics', len(self._paths), 'checkpoints').of(checkpoints):
+            checkpoints = read_all(missing, self.weights[0])
+            for checkpoint in Progress('population statistics', len(missing), 'checkpoints').of(checkpoints):
                 population_statistics(checkpoint)
 
-        threading.Thread(target=estimate, daemon=True).start()
+        if missing:
+            threading.Thread(target=estimate, daemon=True).start()
 
     def generators(self, weights):
         """Yields the TrainedGenerator of each checkpoint that can be read; whoever takes one closes it."""
